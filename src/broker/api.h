@@ -1,0 +1,237 @@
+// All that a client can ask of a broker, as C++ values. RPC, NATS and the simulator's fast clients end
+// here; nothing above this line knows how messages are kept, nothing below how they came.
+//
+// Every call is completion-based: `done` runs exactly once, in a later turn. Every request has a
+// deadline by which it is answered. Stream *ids* are never reused: a request with a stale id gets
+// `unknown_stream`, never another stream's data. Names are resolved by describe_stream().
+//
+// Errors of a publish are definite (the message will never appear) except `outcome_unknown`.
+// What is durable on success is said at each call.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "src/base/bytes.h"
+#include "src/base/ids.h"
+#include "src/base/result.h"
+#include "src/base/time.h"
+#include "src/env/loop.h"
+#include "src/model/batch.h"
+#include "src/model/stream_config.h"
+
+namespace bascule::broker {
+
+using env::Done;
+
+// Who asks. Given by the front end that authenticated the connection.
+struct Principal {
+  std::string name;  // empty: a local client without credentials
+};
+
+enum class PartitionState : uint8_t {
+  offline,   // no leader
+  starting,  // elected here, not ready yet
+  online,
+  damaged,  // serves what it can; some range answers `corrupt` or `repairing`
+  deleting,
+};
+
+struct PartitionStatus {
+  PartitionIndex index;
+  NodeId leader;  // 0: none
+  Epoch epoch;
+  std::vector<NodeId> replicas;
+  std::vector<NodeId> isr;
+  std::vector<NodeId> elr;
+  PartitionState state = PartitionState::offline;
+  // Known where this broker leads; else absent.
+  std::optional<Offset> log_start;
+  std::optional<Offset> hw;
+  std::optional<Offset> leo;
+  uint64_t bytes = 0;
+
+  bool operator==(const PartitionStatus&) const = default;
+};
+
+struct StreamStatus {
+  StreamId id;
+  model::StreamConfig config;
+  WallTime created;
+  std::vector<PartitionStatus> partitions;
+  // Sentences for the person who created or looks at it (responders on an answering subject, …).
+  std::vector<std::string> warnings;
+};
+
+struct CreateStream {
+  model::StreamConfig config;
+  MonotonicTime deadline = MonotonicTime::never();
+};
+
+// By id, or by name where the id is 0.
+struct StreamRef {
+  StreamId id;
+  std::string name;
+};
+
+struct Publish {
+  StreamId stream;
+  PartitionIndex partition;
+  // Leadership that the sender believes in; 0: whichever is current. Another one is `fenced`.
+  Epoch epoch;
+  model::Acks acks = model::Acks::all;
+  MonotonicTime deadline = MonotonicTime::never();
+  // One batch as a client makes it: base offset, epoch and append time 0, sealed with the null id.
+  // Verified and copied before the call returns; a view into the caller's buffer is enough.
+  ByteView batch;
+};
+
+struct PublishAck {
+  PartitionId partition;
+  Epoch epoch;
+  Offset base_offset;  // of the first record; the last is base_offset + count - 1. 0 for acks none
+  uint32_t count = 0;
+  bool duplicate = false;
+};
+
+// Where a subscription begins. Times look at append time.
+struct FromEarliest {};
+struct FromLatest {};  // the last committed record
+struct FromNew {};     // only what is committed after the subscription began
+struct FromOffset {
+  Offset offset;
+  // Epoch of the record before it, where the reader knows it: a log whose history differs there
+  // answers `log_truncated` with the end of the common part.
+  std::optional<Epoch> epoch_before;
+};
+struct FromTime {
+  WallTime time;  // the first record appended at or after it
+};
+struct FromAgo {
+  Duration ago;  // FromTime{the leader's wall clock - ago}
+};
+struct FromLast {
+  uint64_t count = 0;  // the last `count` offsets
+};
+using StartPosition =
+    std::variant<FromEarliest, FromLatest, FromNew, FromOffset, FromTime, FromAgo, FromLast>;
+
+// Where it ends; the named position is not delivered itself.
+struct UntilNever {};
+struct UntilLatest {};  // the HW at the time of the call
+struct UntilOffset {
+  Offset offset;
+};
+struct UntilTime {
+  WallTime time;  // the first record appended at or after it ends the subscription
+};
+using StopPosition = std::variant<UntilNever, UntilLatest, UntilOffset, UntilTime>;
+
+struct Subscribe {
+  StreamId stream;
+  PartitionIndex partition;
+  StartPosition from;
+  StopPosition until;
+  std::string filter;          // NATS subject with wildcards; empty: all
+  uint64_t credit_bytes = 0;   // delivered before more is granted; at least one batch passes whatever it is
+  MonotonicTime deadline = MonotonicTime::never();  // for the subscription to begin
+};
+
+// What a subscriber gets: whole batches, as they are in the log, or re-encoded and marked `derived`
+// where a filter or a start in the middle thinned them out. Never anything at or above the HW.
+struct Delivery {
+  Epoch epoch;
+  Offset base_offset;
+  Offset next_offset;         // where a resumed subscription goes on
+  std::vector<Slice> batches;  // contiguous, each slice one or more batches of this epoch
+  size_t bytes = 0;            // charged against the credit
+  Offset hw;                   // as known when it was sent, to show how far behind the reader is
+};
+
+// How a subscription ended.
+struct SubscriptionEnd {
+  Error error;                         // code `cancelled` never arrives; see `complete`
+  bool complete = false;               // the stop position was reached: no error
+  Offset next_offset;                  // where a resumed one goes on
+  std::optional<Offset> valid_end;     // with log_truncated: the end of the common history
+};
+
+// Receives a subscription; called in turns of its own, never from inside a call of the broker.
+class Subscriber {
+ public:
+  virtual ~Subscriber() = default;
+  virtual void deliver(Delivery delivery) = 0;
+  // Last call.
+  virtual void end(SubscriptionEnd end) = 0;
+};
+
+// Destroying it ends the subscription; the subscriber is not called any more.
+class Subscription {
+ public:
+  virtual ~Subscription() = default;
+  // Grants more bytes.
+  virtual void add_credit(uint64_t bytes) = 0;
+};
+
+// What a subscription's begin was resolved to.
+struct SubscribeStarted {
+  std::unique_ptr<Subscription> subscription;
+  Epoch epoch;
+  Offset first;  // no record below it is delivered
+};
+
+// One stream as the recorder and other front ends route by. Values stay valid while held.
+struct StreamRoute {
+  StreamId id;
+  model::StreamConfig config;
+};
+
+// Told of every change of the set of streams, in turns of its own; first of the present ones.
+class StreamObserver {
+ public:
+  virtual ~StreamObserver() = default;
+  virtual void stream_changed(const StreamRoute& stream) = 0;
+  virtual void stream_removed(StreamId id) = 0;
+};
+
+class Api {
+ public:
+  virtual ~Api() = default;
+
+  // --- Streams. Durable when complete. -------------------------------------------------------------
+  // Success means that every partition has a leader that is ready. Errors: invalid, stream_exists (a
+  // different configuration under this name; an equal one is success with the existing stream), overloaded,
+  // no_space, outcome_unknown.
+  virtual void create_stream(const Principal& who, CreateStream request,
+                             Done<StreamStatus> done) = 0;
+  virtual void list_streams(const Principal& who, Done<std::vector<StreamStatus>> done) = 0;
+  virtual void describe_stream(const Principal& who, StreamRef stream,
+                               Done<StreamStatus> done) = 0;
+  // Errors: unknown_stream, outcome_unknown.
+  virtual void delete_stream(const Principal& who, StreamId stream, Done<void> done) = 0;
+
+  // --- Publish -----------------------------------------------------------------------------------
+  // Errors before the append, definite: invalid, corrupt (CRC), too_large, unknown_stream,
+  // unknown_partition, not_leader, fenced, not_enough_replicas, overloaded, no_space, read_only, not_yet,
+  // stopping, deadline_exceeded. After it: outcome_unknown.
+  virtual void publish(const Principal& who, Publish request, Done<PublishAck> done) = 0;
+
+  // --- Subscribe ---------------------------------------------------------------------------------
+  // `subscriber` outlives the subscription. Errors: invalid, unknown_stream, unknown_partition,
+  // not_leader, not_yet, log_truncated (context: the valid end as a number), overloaded, stopping.
+  virtual void subscribe(const Principal& who, Subscribe request, Subscriber& subscriber,
+                         Done<SubscribeStarted> done) = 0;
+
+  // --- Routing -----------------------------------------------------------------------------------
+  // `observer` is called until it is taken back.
+  virtual void observe_streams(StreamObserver& observer) = 0;
+  virtual void forget_observer(StreamObserver& observer) = 0;
+  // Whether this broker takes messages: false while draining.
+  virtual bool accepting() const = 0;
+};
+
+}  // namespace bascule::broker
