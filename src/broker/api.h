@@ -222,7 +222,9 @@ class Api {
 
   // --- Subscribe ---------------------------------------------------------------------------------
   // `subscriber` outlives the subscription. Errors: invalid, unknown_stream, unknown_partition,
-  // not_leader, not_yet, log_truncated (context: the valid end as a number), overloaded, stopping.
+  // not_leader, not_yet, overloaded, stopping. A position whose history differs, or that lies above the
+  // end, starts and then ends with `log_truncated` and its valid_end; one below the log's start begins
+  // at the start (`first` says so).
   virtual void subscribe(const Principal& who, Subscribe request, Subscriber& subscriber,
                          Done<SubscribeStarted> done) = 0;
 
