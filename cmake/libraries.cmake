@@ -1,0 +1,28 @@
+# The libraries, all from the Debian packages in packages.txt.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED)
+# Its check for libatomic cannot compile as C++ (it declares a builtin anew); ours is always there.
+set(FOUND_LIBATOMIC TRUE)
+find_package(CapnProto REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(nlohmann_json REQUIRED)
+if(NOT BASCULE_FUZZ)
+  find_package(GTest REQUIRED)
+  find_package(rapidcheck REQUIRED)
+  find_package(benchmark REQUIRED)
+endif()
+# libnats and prometheus-cpp have CMake files too, but Debian's name a missing static library and
+# want CURL and civetweb for parts that are not used here.
+foreach(module IN ITEMS libisal libxxhash liblz4 libzstd liburing libnats prometheus-cpp-core)
+  pkg_check_modules(${module} REQUIRED IMPORTED_TARGET ${module})
+endforeach()
+
+# asio without Boost, headers only.
+find_path(ASIO_INCLUDE asio.hpp REQUIRED)
+add_library(asio INTERFACE)
+target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_link_libraries(asio INTERFACE Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
