@@ -78,6 +78,15 @@ struct EpochStart {
   bool operator==(const EpochStart&) const = default;
 };
 
+// One segment, as retention weighs it.
+struct SegmentInfo {
+  Offset first;               // [first, next)
+  Offset next;
+  uint64_t bytes = 0;         // of batches
+  WallTime last_append_time;  // of its last batch
+  bool operator==(const SegmentInfo&) const = default;
+};
+
 struct LogStats {
   uint64_t bytes = 0;      // of batches, in all segments
   uint64_t segments = 0;
@@ -103,6 +112,8 @@ class Log {
   virtual const std::vector<EpochStart>& epochs() const = 0;
   virtual const RecoveryReport& recovery() const = 0;
   virtual LogStats stats() const = 0;
+  // Segments that hold batches, ascending; the last one may still grow. Retention drops whole ones.
+  virtual std::vector<SegmentInfo> segments() const = 0;
 
   // Whether an append of `bytes` (batch with header) has its space reserved now.
   virtual bool has_space(size_t bytes) const = 0;
