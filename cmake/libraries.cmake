@@ -5,6 +5,9 @@ find_package(OpenSSL REQUIRED)
 # Its check for libatomic cannot compile as C++ (it declares a builtin anew); ours is always there.
 set(FOUND_LIBATOMIC TRUE)
 find_package(CapnProto REQUIRED)
+# Its imported programs point to a folder that Debian does not have.
+find_program(CAPNP capnp REQUIRED)
+find_program(CAPNPC_CXX capnpc-c++ REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(tomlplusplus REQUIRED)
