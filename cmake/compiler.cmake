@@ -47,10 +47,8 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER
       ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+  # The clang presets build without precompiled headers.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-fpch-preprocess)
-  else()
-    # Without this clang writes the headers' times into the precompiled header.
-    add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
   endif()
 endif()

@@ -29,3 +29,12 @@ find_path(ASIO_INCLUDE asio.hpp REQUIRED)
 add_library(asio INTERFACE)
 target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
 target_link_libraries(asio INTERFACE Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
+
+# KJ and Cap'n Proto, all that is used of them.
+add_library(kj_all INTERFACE)
+target_link_libraries(kj_all INTERFACE
+  CapnProto::capnp-rpc CapnProto::capnp CapnProto::kj-http CapnProto::kj-async CapnProto::kj)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(kj_all INTERFACE
+    "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/kj_for_clang.h")
+endif()
