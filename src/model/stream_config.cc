@@ -58,6 +58,20 @@ bool answers_publishers(const StreamConfig& config) {
   return false;
 }
 
+Status check_answers_beside(const StreamConfig& wanted, const StreamConfig& existing) {
+  if (!answers_publishers(wanted) || !answers_publishers(existing)) return {};
+  for (const std::string& mine : wanted.subjects) {
+    for (const std::string& theirs : existing.subjects) {
+      if (recorded_subjects_overlap(mine, theirs))
+        return fail(Errc::invalid, "answers: the stream \"" + existing.name +
+                                       "\" already answers publishers on \"" + theirs +
+                                       "\", which overlaps \"" + mine +
+                                       "\"; turn answers off for one of the two");
+    }
+  }
+  return {};
+}
+
 uint32_t partition_of_key(std::string_view key, uint32_t partitions) {
   REQUIRE(partitions > 0);
   return static_cast<uint32_t>(XXH64(key.data(), key.size(), 0) % partitions);

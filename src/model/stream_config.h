@@ -54,6 +54,11 @@ constexpr uint32_t default_min_isr(uint32_t replicas) { return replicas / 2 + 1;
 // Whether an answering publisher protocol is on for the stream: `answers`, resolved.
 bool answers_publishers(const StreamConfig& config);
 
+// A publisher takes the first answer for the truth, so at most one stream may answer on a subject:
+// `invalid`, naming `existing` and what to do, when both answer and some subject is recorded by both.
+// Called for a stream to be created or altered, once per other stream.
+Status check_answers_beside(const StreamConfig& wanted, const StreamConfig& existing);
+
 // Partition of a key: xxh64(key, seed 0) mod partitions, the same for every client and version.
 uint32_t partition_of_key(std::string_view key, uint32_t partitions);
 

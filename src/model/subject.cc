@@ -68,4 +68,12 @@ bool records_subject(std::string_view filter, std::string_view subject) {
   return subject_matches(filter, subject);
 }
 
+bool recorded_subjects_overlap(std::string_view a, std::string_view b) {
+  if (!filters_overlap(a, b)) return false;
+  // Filters that overlap have equal first tokens or a wildcard there: where one side names a reserved
+  // token, a wildcard on the other side does not record it.
+  if (first_token_literal(a) == first_token_literal(b)) return true;
+  return !reserved_subject(first_token_literal(a) ? a : b);
+}
+
 }  // namespace bascule::model

@@ -20,5 +20,7 @@ bool first_token_literal(std::string_view filter);
 bool reserved_subject(std::string_view subject);
 // Whether a stream with this filter records this subject: matches, and reserved ones by name alone.
 bool records_subject(std::string_view filter, std::string_view subject);
+// Whether some subject is recorded by streams of both filters.
+bool recorded_subjects_overlap(std::string_view a, std::string_view b);
 
 }  // namespace bascule::model
