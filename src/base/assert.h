@@ -29,7 +29,9 @@ std::string operand_text(const T& value) {
     return std::to_string(value);
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
     return '"' + std::string(std::string_view(value)) + '"';
-  } else if constexpr (requires { { value.to_string() } -> std::convertible_to<std::string>; }) {
+  } else if constexpr (requires {
+                         { value.to_string() } -> std::convertible_to<std::string>;
+                       }) {
     return value.to_string();
   } else {
     return "?";
@@ -46,12 +48,12 @@ std::string operands_text(const Ts&... values) {
 }  // namespace assert_detail
 }  // namespace bascule
 
-#define BASCULE_CHECK_(kind, condition, ...)                                              \
-  do {                                                                                    \
-    if (!(condition)) [[unlikely]]                                                        \
-      ::bascule::assertion_failed(kind, #condition,                                       \
-                                  ::bascule::assert_detail::operands_text(__VA_ARGS__),   \
-                                  __FILE__, __LINE__);                                    \
+#define BASCULE_CHECK_(kind, condition, ...)                                                      \
+  do {                                                                                            \
+    if (!(condition)) [[unlikely]]                                                                \
+      ::bascule::assertion_failed(kind, #condition,                                               \
+                                  ::bascule::assert_detail::operands_text(__VA_ARGS__), __FILE__, \
+                                  __LINE__);                                                      \
   } while (false)
 
 #define REQUIRE(condition, ...) BASCULE_CHECK_("REQUIRE", condition, __VA_ARGS__)

@@ -49,9 +49,9 @@ using NodeId = StrongId<struct NodeIdTag, uint32_t>;  // of a broker; 0: none
 using Incarnation = StrongId<struct IncarnationTag>;  // of a broker's process life; 0: none
 using StreamId = StrongId<struct StreamIdTag>;        // never reused; 0: none
 using PartitionIndex = StrongId<struct PartitionIndexTag, uint32_t>;  // 0-based within a stream
-using Term = StrongId<struct TermTag>;                // Raft's
-using Index = StrongId<struct IndexTag>;              // of a metadata log entry; 0: before the first
-using ProducerId = StrongId<struct ProducerIdTag>;    // 0: not idempotent
+using Term = StrongId<struct TermTag>;                                // Raft's
+using Index = StrongId<struct IndexTag>;            // of a metadata log entry; 0: before the first
+using ProducerId = StrongId<struct ProducerIdTag>;  // 0: not idempotent
 using AssignmentId = StrongId<struct AssignmentIdTag>;  // of one placing of a replica on a broker
 
 struct PartitionId {

@@ -29,17 +29,17 @@ inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>(
 }  // namespace bascule
 
 // Returns the error of `expression` from the enclosing function, if it has one.
-#define BASCULE_TRY(expression)                                            \
-  do {                                                                     \
-    if (auto try_result_ = (expression); !try_result_)                     \
-      return ::bascule::fail(std::move(try_result_.error()));              \
+#define BASCULE_TRY(expression)                               \
+  do {                                                        \
+    if (auto try_result_ = (expression); !try_result_)        \
+      return ::bascule::fail(std::move(try_result_.error())); \
   } while (false)
 
 #define BASCULE_CONCAT_(a, b) a##b
 #define BASCULE_CONCAT(a, b) BASCULE_CONCAT_(a, b)
 // TRY_ASSIGN(auto x, expression): declares x with the value, or returns the error.
-#define BASCULE_TRY_ASSIGN(declaration, expression)                                      \
-  auto BASCULE_CONCAT(try_assign_, __LINE__) = (expression);                             \
-  if (!BASCULE_CONCAT(try_assign_, __LINE__))                                            \
-    return ::bascule::fail(std::move(BASCULE_CONCAT(try_assign_, __LINE__).error()));    \
+#define BASCULE_TRY_ASSIGN(declaration, expression)                                   \
+  auto BASCULE_CONCAT(try_assign_, __LINE__) = (expression);                          \
+  if (!BASCULE_CONCAT(try_assign_, __LINE__))                                         \
+    return ::bascule::fail(std::move(BASCULE_CONCAT(try_assign_, __LINE__).error())); \
   declaration = *std::move(BASCULE_CONCAT(try_assign_, __LINE__))

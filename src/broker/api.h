@@ -136,8 +136,9 @@ struct Subscribe {
   PartitionIndex partition;
   StartPosition from;
   StopPosition until;
-  std::string filter;          // NATS subject with wildcards; empty: all
-  uint64_t credit_bytes = 0;   // delivered before more is granted; at least one batch passes whatever it is
+  std::string filter;  // NATS subject with wildcards; empty: all
+  // Delivered before more is granted; at least one batch passes whatever it is.
+  uint64_t credit_bytes = 0;
   MonotonicTime deadline = MonotonicTime::never();  // for the subscription to begin
 };
 
@@ -146,7 +147,7 @@ struct Subscribe {
 struct Delivery {
   Epoch epoch;
   Offset base_offset;
-  Offset next_offset;         // where a resumed subscription goes on
+  Offset next_offset;          // where a resumed subscription goes on
   std::vector<Slice> batches;  // contiguous, each slice one or more batches of this epoch
   size_t bytes = 0;            // charged against the credit
   Offset hw;                   // as known when it was sent, to show how far behind the reader is
@@ -154,10 +155,10 @@ struct Delivery {
 
 // How a subscription ended.
 struct SubscriptionEnd {
-  Error error;                         // code `cancelled` never arrives; see `complete`
-  bool complete = false;               // the stop position was reached: no error
-  Offset next_offset;                  // where a resumed one goes on
-  std::optional<Offset> valid_end;     // with log_truncated: the end of the common history
+  Error error;                      // code `cancelled` never arrives; see `complete`
+  bool complete = false;            // the stop position was reached: no error
+  Offset next_offset;               // where a resumed one goes on
+  std::optional<Offset> valid_end;  // with log_truncated: the end of the common history
 };
 
 // Receives a subscription; called in turns of its own, never from inside a call of the broker.
@@ -209,8 +210,7 @@ class Api {
   virtual void create_stream(const Principal& who, CreateStream request,
                              Done<StreamStatus> done) = 0;
   virtual void list_streams(const Principal& who, Done<std::vector<StreamStatus>> done) = 0;
-  virtual void describe_stream(const Principal& who, StreamRef stream,
-                               Done<StreamStatus> done) = 0;
+  virtual void describe_stream(const Principal& who, StreamRef stream, Done<StreamStatus> done) = 0;
   // Errors: unknown_stream, outcome_unknown.
   virtual void delete_stream(const Principal& who, StreamId stream, Done<void> done) = 0;
 

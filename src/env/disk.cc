@@ -30,8 +30,7 @@ void write_and_swap(Disk& disk, SharedFile file, std::string directory, std::str
 }  // namespace
 
 void read_file(Disk& disk, std::string path, uint64_t bytes_max, Done<Slice> done) {
-  auto opened = [path, bytes_max,
-                 done = std::move(done)](Result<std::unique_ptr<File>> r) mutable {
+  auto opened = [path, bytes_max, done = std::move(done)](Result<std::unique_ptr<File>> r) mutable {
     if (!r) return done(fail(std::move(r.error())));
     SharedFile file = std::move(*r);
     File& f = *file;

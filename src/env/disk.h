@@ -45,10 +45,10 @@ enum class Sync : uint8_t {
 };
 
 enum class OpenMode : uint8_t {
-  read_only,        // must exist
-  read_write,       // must exist
-  create_new,       // read and write; must not exist
-  create_or_open,   // read and write
+  read_only,       // must exist
+  read_write,      // must exist
+  create_new,      // read and write; must not exist
+  create_or_open,  // read and write
 };
 
 struct DirEntry {

@@ -61,26 +61,26 @@ struct Appended {
 };
 
 struct ReadOptions {
-  Offset from;            // need not be a batch's first offset: the batch that holds it comes first
-  Offset until;           // batches that begin at or after it are not given (HW for consumers)
-  size_t bytes_max = 0;   // at least one batch is given, whatever this says
+  Offset from;           // need not be a batch's first offset: the batch that holds it comes first
+  Offset until;          // batches that begin at or after it are not given (HW for consumers)
+  size_t bytes_max = 0;  // at least one batch is given, whatever this says
 };
 
 // Whole batches, contiguous, in order; each slice holds one or more of them, end to end.
 struct ReadResult {
   std::vector<Slice> batches;
-  Offset next;            // where to read on; == from (and no batches) when there is nothing yet
+  Offset next;  // where to read on; == from (and no batches) when there is nothing yet
 };
 
 struct EpochStart {
   Epoch epoch;
-  Offset start;           // offset of the epoch's first batch
+  Offset start;  // offset of the epoch's first batch
   bool operator==(const EpochStart&) const = default;
 };
 
 // One segment, as retention weighs it.
 struct SegmentInfo {
-  Offset first;               // [first, next)
+  Offset first;  // [first, next)
   Offset next;
   uint64_t bytes = 0;         // of batches
   WallTime last_append_time;  // of its last batch
@@ -88,7 +88,7 @@ struct SegmentInfo {
 };
 
 struct LogStats {
-  uint64_t bytes = 0;      // of batches, in all segments
+  uint64_t bytes = 0;  // of batches, in all segments
   uint64_t segments = 0;
   uint64_t groups_written = 0;
   uint64_t bytes_written = 0;  // groups with frames and padding

@@ -19,32 +19,33 @@ namespace bascule::log {
 
 struct LogStoreOptions {
   std::string directory = "logs";
-  uint64_t segment_bytes = 64 << 20;          // of batches; a segment is rolled beyond it
+  uint64_t segment_bytes = 64 << 20;           // of batches; a segment is rolled beyond it
   Duration segment_span = seconds(24 * 3600);  // of append time
-  uint64_t extent_bytes_first = 64 << 10;     // reserved for a new segment; doubles with use
+  uint64_t extent_bytes_first = 64 << 10;      // reserved for a new segment; doubles with use
   uint64_t index_interval_bytes = 4096;
   uint64_t recovery_point_interval_bytes = 64 << 20;
   uint64_t group_bytes_max = 1 << 20;
-  uint64_t disk_bytes_max = 0;                // 0: what the disk has
-  uint64_t pool_bytes_max = 256 << 20;        // of segments kept for recycling
-  uint64_t tail_bytes_max = 8 << 20;          // of recent batches kept in memory, per log
+  uint64_t disk_bytes_max = 0;          // 0: what the disk has
+  uint64_t pool_bytes_max = 256 << 20;  // of segments kept for recycling
+  uint64_t tail_bytes_max = 8 << 20;    // of recent batches kept in memory, per log
   Duration memory_sync_interval = milliseconds(200);
 };
 
 struct LogOptions {
   PartitionId partition;
   AssignmentId assignment;
-  Uuid log_id;                 // the partition's, the same on all replicas
+  Uuid log_id;  // the partition's, the same on all replicas
   model::DurabilityMode durability = model::DurabilityMode::fsync;
   uint64_t segment_bytes = 0;  // 0: the store's
-  Index metadata_index;        // index of the command that assigned the replica here, kept in the manifest
+  // Index of the command that assigned the replica here, kept in the manifest.
+  Index metadata_index;
 };
 
 // One log directory found on disk.
 struct FoundLog {
   PartitionId partition;
   AssignmentId assignment;
-  Index metadata_index;        // as its manifest says
+  Index metadata_index;  // as its manifest says
 };
 
 class LogStore {

@@ -36,10 +36,10 @@ struct StreamConfig {
   uint32_t min_isr = 1;  // 1..replicas
   DurabilityMode durability = DurabilityMode::fsync;
   AnswerMode answers = AnswerMode::automatic;
-  Duration retain_age{};        // 0: for ever
-  uint64_t retain_bytes = 0;    // per partition; 0: no limit
-  uint64_t retain_messages = 0;  // per partition; 0: no limit
-  uint64_t segment_bytes = 0;   // 0: the broker's default
+  Duration retain_age{};           // 0: for ever
+  uint64_t retain_bytes = 0;       // per partition; 0: no limit
+  uint64_t retain_messages = 0;    // per partition; 0: no limit
+  uint64_t segment_bytes = 0;      // 0: the broker's default
   uint32_t message_bytes_max = 0;  // 0: the broker's default
 
   bool operator==(const StreamConfig&) const = default;

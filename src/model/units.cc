@@ -14,14 +14,18 @@ struct Unit {
   int64_t factor;
 };
 
-constexpr std::array k_duration_units{
-    Unit{"w", 7 * 86'400'000'000'000}, Unit{"d", 86'400'000'000'000}, Unit{"h", 3'600'000'000'000},
-    Unit{"m", 60'000'000'000},         Unit{"s", 1'000'000'000},      Unit{"ms", 1'000'000},
-    Unit{"us", 1'000},                 Unit{"ns", 1}};
+constexpr std::array k_duration_units{Unit{"w", 7 * 86'400'000'000'000},
+                                      Unit{"d", 86'400'000'000'000},
+                                      Unit{"h", 3'600'000'000'000},
+                                      Unit{"m", 60'000'000'000},
+                                      Unit{"s", 1'000'000'000},
+                                      Unit{"ms", 1'000'000},
+                                      Unit{"us", 1'000},
+                                      Unit{"ns", 1}};
 
 constexpr std::array k_size_units{
-    Unit{"B", 1},           Unit{"KiB", 1LL << 10}, Unit{"MiB", 1LL << 20},
-    Unit{"GiB", 1LL << 30}, Unit{"TiB", 1LL << 40}, Unit{"KB", 1'000},
+    Unit{"B", 1},           Unit{"KiB", 1LL << 10},    Unit{"MiB", 1LL << 20},
+    Unit{"GiB", 1LL << 30}, Unit{"TiB", 1LL << 40},    Unit{"KB", 1'000},
     Unit{"MB", 1'000'000},  Unit{"GB", 1'000'000'000}, Unit{"TB", 1'000'000'000'000}};
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
@@ -157,8 +161,8 @@ std::string format_duration(Duration duration) {
   if (duration.ns == 0) return "0s";
   std::string out;
   // Negated towards zero: the least value has no positive counterpart.
-  uint64_t rest = duration.ns < 0 ? 0 - static_cast<uint64_t>(duration.ns)
-                                  : static_cast<uint64_t>(duration.ns);
+  uint64_t rest =
+      duration.ns < 0 ? 0 - static_cast<uint64_t>(duration.ns) : static_cast<uint64_t>(duration.ns);
   if (duration.ns < 0) out = "-";
   for (const Unit& unit : k_duration_units) {
     if (unit.name == "w") continue;
@@ -173,8 +177,9 @@ Result<uint64_t> parse_size(std::string_view text) {
   std::string_view rest = text;
   const auto value = take_quantity(rest, k_size_units, 1);
   if (!value || !rest.empty())
-    return fail(Errc::invalid, "size \"" + std::string(text) +
-                                   "\": write a number with a unit of B KiB MiB GiB TiB KB MB GB TB");
+    return fail(Errc::invalid,
+                "size \"" + std::string(text) +
+                    "\": write a number with a unit of B KiB MiB GiB TiB KB MB GB TB");
   return static_cast<uint64_t>(*value);
 }
 
@@ -210,10 +215,11 @@ Result<WallTime> parse_time(std::string_view text) {
   const bool date_good =
       in.good && month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(year, month);
   const Wide total =
-      (static_cast<Wide>(days_from_civil(year, month, day)) * 86'400 + seconds) * 1'000'000'000 + ns;
+      (static_cast<Wide>(days_from_civil(year, month, day)) * 86'400 + seconds) * 1'000'000'000 +
+      ns;
   if (!date_good || !in.rest.empty() || total > INT64_MAX || total < INT64_MIN)
-    return fail(Errc::invalid, "time \"" + std::string(text) +
-                                   "\": write RFC 3339, like 2026-11-23T21:00:00Z");
+    return fail(Errc::invalid,
+                "time \"" + std::string(text) + "\": write RFC 3339, like 2026-11-23T21:00:00Z");
   return WallTime{static_cast<int64_t>(total)};
 }
 

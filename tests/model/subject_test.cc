@@ -53,14 +53,14 @@ TEST(subject, reserved_subjects_are_recorded_by_name_alone) {
 }
 
 rc::Gen<std::string> tokens(std::vector<std::string> alphabet) {
-  return rc::gen::map(
-      rc::gen::nonEmpty(rc::gen::container<std::vector<std::string>>(
-          rc::gen::elementOf(std::move(alphabet)))),
-      [](const std::vector<std::string>& parts) {
-        std::string out;
-        for (const std::string& part : parts) out += (out.empty() ? "" : ".") + part;
-        return out;
-      });
+  return rc::gen::map(rc::gen::nonEmpty(rc::gen::container<std::vector<std::string>>(
+                          rc::gen::elementOf(std::move(alphabet)))),
+                      [](const std::vector<std::string>& parts) {
+                        std::string out;
+                        for (const std::string& part : parts)
+                          out += (out.empty() ? "" : ".") + part;
+                        return out;
+                      });
 }
 
 RC_GTEST_PROP(subject, two_filters_that_match_one_subject_overlap, ()) {
