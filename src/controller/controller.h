@@ -1,0 +1,131 @@
+// The controller of one broker: its copy of the cluster's metadata and its way to change it.
+//
+// Data flow: propose(command) → command_codec → metadata log (durable, in order) → metadata_table →
+// outcome to the proposer, changes to the observers. At a start: snapshot → table, then the entries after
+// it, then the broker opens its logs by the table and registers, then it is unfenced and leads.
+//
+// Files: `identity` (who this disk is: made once, last of all when the directory is formatted),
+// `incarnation` (synced before a registration is proposed), and the directory of metadata_log.h.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/base/ids.h"
+#include "src/base/result.h"
+#include "src/controller/command.h"
+#include "src/controller/command_codec.h"
+#include "src/controller/identity.h"
+#include "src/controller/local_metadata_log.h"
+#include "src/controller/metadata_log.h"
+#include "src/controller/metadata_table.h"
+#include "src/env/world.h"
+
+namespace bascule::controller {
+
+struct ControllerOptions {
+  NodeId node{1};  // used when the directory is formatted; later it must be the one on disk
+  LocalMetadataLogOptions log;
+  uint64_t snapshot_entries = 4096;        // a snapshot is taken after so many entries,
+  uint64_t snapshot_bytes = 4 << 20;       // or so many bytes of them
+  size_t queued_commands_max = 4096;       // proposed and without an outcome: beyond it `overloaded`
+  size_t queued_bytes_max = 64 << 20;      // encoded; likewise
+};
+
+// Told of every applied command that changed something, in turns of their own and in order. The table may
+// be ahead of what is being told: read what a change names from the table, and expect it to be gone.
+class MetadataObserver {
+ public:
+  virtual ~MetadataObserver() = default;
+  virtual void metadata_changed(Index index, const std::vector<Change>& changes) = 0;
+};
+
+class Controller : private CommittedEntries {
+ public:
+  ~Controller() override;
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  const Identity& identity() const { return identity_; }
+  // As of all that is committed and applied here.
+  const MetadataTable& table() const { return *table_; }
+  // Of this process life; 0 until register_broker has completed.
+  Incarnation incarnation() const { return incarnation_; }
+
+  // Admits this process life: persists the next incarnation, then proposes it with what recovery found
+  // (partitions that are clean are not listed). Once per life, after all logs were opened. When it
+  // completes the broker is recorded, and fenced.
+  // Errors: `fenced` (another process registered this node: exit), `no_space`, `outcome_unknown`, `stopping`.
+  void register_broker(std::vector<ReplicaReport> reports, env::Done<Incarnation> done);
+  // Ready to lead. After register_broker. When it completes elections have been applied.
+  void unfence(env::Done<void> done);
+
+  // Completes with what applying the command gave; a refusal is its error. Completions come in the order
+  // of the log, before the observers are told. Errors that mean it will never be applied: those of the
+  // command itself, `overloaded`, `no_space`, `too_large`, `stopping`. `outcome_unknown`: it may be
+  // applied, now or after the next start.
+  void propose(Command command, env::Done<Outcome> done);
+
+  // Called until it is taken back; not told of what is in the table already.
+  void observe(MetadataObserver& observer);
+  void forget_observer(MetadataObserver& observer);
+
+  // Refuses what is proposed from now on, waits for what is being written, and writes that the stop was
+  // clean. No completion runs after `done`.
+  void stop(env::Done<void> done);
+
+ private:
+  friend class ControllerOpening;
+  struct Pending {
+    env::Done<Outcome> done;
+    size_t bytes = 0;
+  };
+
+  Controller(env::World& world, const ControllerOptions& options, const CommandCodec& codec,
+             Identity identity);
+
+  Status restore(Index index, ByteView snapshot) override;
+  Status apply(Index index, Term term, ByteView command) override;
+
+  void committed(size_t bytes, env::Done<Outcome> done, Result<Index> result);
+  void persist_incarnation(PersistedIncarnation next, env::Done<void> done);
+  void propose_registration(std::vector<ReplicaReport> reports, env::Done<Incarnation> done);
+  void maybe_snapshot();
+  void notify_observers();
+
+  env::World& world_;
+  const ControllerOptions options_;
+  const CommandCodec& codec_;
+  const Identity identity_;
+  PersistedIncarnation persisted_;         // as on disk
+  Incarnation incarnation_;
+  std::unique_ptr<MetadataTable> table_;
+  std::unique_ptr<MetadataLog> log_;
+  // Outcome of the entry applied last: its proposer's completion runs right after apply().
+  Index last_index_;
+  Result<Outcome> last_outcome_ = fail(Errc::internal);
+  size_t pending_commands_ = 0;
+  size_t pending_bytes_ = 0;
+  uint64_t entries_since_snapshot_ = 0;
+  uint64_t bytes_since_snapshot_ = 0;
+  bool snapshot_running_ = false;
+  bool registering_ = false;
+  bool stopping_ = false;
+  std::vector<MetadataObserver*> observers_;  // null: taken back while being told
+  std::deque<std::pair<Index, std::vector<Change>>> untold_;
+  bool telling_ = false;
+  env::Scope scope_;
+};
+
+// Opens the metadata under the data directory, whose lock the caller holds; formats an empty directory
+// (only where no `identity` and no metadata is there). Errors: `corrupt` (names what is lost or rotten: the
+// broker must not start), `unsupported` (written by a later program), `no_space`, `io_error`, `invalid` (the
+// directory belongs to another node id).
+void open_controller(env::World& world, ControllerOptions options, const CommandCodec& codec,
+                     env::Done<std::unique_ptr<Controller>> done);
+
+}  // namespace bascule::controller

@@ -1,0 +1,121 @@
+// The cluster's metadata: a deterministic state machine over the entries of the metadata log.
+//
+// Where it stands: the controller hands it each committed command with its index; every broker does so
+// in the same order and comes to the same state. It does no I/O, sees no clock and draws nothing.
+// Split by verb: registration.cc (lives of brokers), elections.cc (who leads), streams.cc.
+//
+// Who may lead (KIP-966 and Viewstamped Replication Revisited §4.3 are the nearest relatives): a
+// leadership names (node, incarnation, epoch). Losing a leader opens a leaderless epoch; electing one
+// opens the next. A replica that a crash has made *suspect* leads only when enough others have told how
+// far they go and none goes further.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "src/base/ids.h"
+#include "src/base/result.h"
+#include "src/controller/command.h"
+#include "src/controller/metadata_state.h"
+
+namespace bascule::controller {
+
+// What a command changed. Values name things; the table has what they are now.
+struct BrokerChanged {
+  NodeId node;
+  bool operator==(const BrokerChanged&) const = default;
+};
+struct StreamCreated {
+  StreamId stream;
+  bool operator==(const StreamCreated&) const = default;
+};
+struct StreamDeleted {
+  StreamEntry stream;  // as it was last
+  bool operator==(const StreamDeleted&) const = default;
+};
+// Also once for every partition of a created stream, after its StreamCreated; not for those of a
+// deleted one.
+struct PartitionChanged {
+  PartitionId partition;
+  bool operator==(const PartitionChanged&) const = default;
+};
+using Change = std::variant<BrokerChanged, StreamCreated, StreamDeleted, PartitionChanged>;
+
+struct Applied {
+  Result<Outcome> outcome;
+  std::vector<Change> changes;  // empty where the command was refused; each thing at most once
+};
+
+class MetadataTable {
+ public:
+  explicit MetadataTable(Uuid cluster);
+  // Takes over a decoded snapshot. `corrupt`: it breaks an invariant (its bytes were not ours).
+  static Result<MetadataTable> restore(MetadataState state);
+
+  // Applies the entry at `index`. Requires index > applied(): indexes of entries that are no commands are
+  // skipped. Bounds of the command are checked here.
+  Applied apply(Index index, const Command& command);
+
+  const MetadataState& state() const { return state_; }
+  Index applied() const { return state_.applied; }
+  Uuid hash() const { return state_hash(state_); }
+
+  // Null where there is none. Valid until the next apply.
+  const BrokerEntry* broker(NodeId node) const;
+  const StreamEntry* stream(StreamId id) const;
+  const StreamEntry* stream_named(std::string_view name) const;
+  const PartitionEntry* partition(PartitionId id) const;
+  // Partitions with a replica on `node`, ascending. O(all partitions).
+  std::vector<PartitionId> partitions_of(NodeId node) const;
+  // Leaderless partitions where some have reported and others are waited for.
+  std::vector<WaitedPartition> waiting_elections() const;
+  uint64_t partition_count() const { return partition_count_; }
+
+  // All of them; O(state).
+  Status find_broken_invariant() const;
+  void check_invariants() const;
+
+ private:
+  enum class Wait : uint8_t { for_all, over };
+  class ChangeSet;
+
+  Result<Outcome> apply_one(Index index, const RegisterBroker& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const UnfenceBroker& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const FenceBrokers& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const CreateStream& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const DeleteStream& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const ClearSuspect& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const ReportReplica& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const EndElectionWait& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const ElectUnclean& c, ChangeSet& changes);
+
+  // registration.cc
+  Status check_registration(const RegisterBroker& c) const;
+  void admit_to_partition(const RegisterBroker& c, bool lost_all, const ReplicaReport* report,
+                          PartitionEntry& p, ChangeSet& changes);
+  void fence_in_partition(const std::vector<NodeId>& fenced, PartitionEntry& p, ChangeSet& changes);
+
+  // elections.cc
+  bool unfenced(NodeId node) const;
+  uint32_t min_isr(const PartitionEntry& p) const;
+  void touch(PartitionEntry& p, ChangeSet& changes);  // bumps the version
+  void lose_leader(PartitionEntry& p, ChangeSet& changes);
+  void make_leader(NodeId node, PartitionEntry& p, ChangeSet& changes);
+  bool remove_member(NodeId node, PartitionEntry& p);  // false: the sole one
+  bool elect(Wait wait, PartitionEntry& p, ChangeSet& changes);
+  NodeId safe_candidate(const PartitionEntry& p) const;
+  NodeId reported_candidate(Wait wait, const PartitionEntry& p) const;
+
+  PartitionEntry* find_partition(PartitionId id);
+  Status check_partition(const StreamEntry& s, const PartitionEntry& p) const;
+
+  MetadataState state_;
+  std::map<std::string, StreamId, std::less<>> names_;  // derived
+  uint64_t partition_count_ = 0;                        // derived
+};
+
+}  // namespace bascule::controller
