@@ -1,0 +1,98 @@
+#include "io/cli/config.h"
+
+#include <gtest/gtest.h>
+
+namespace bascule::cli {
+namespace {
+
+ConfigSources sources() {
+  ConfigSources out;
+  out.environment = [](const std::string&) { return std::optional<std::string>(); };
+  out.read_secret_file = [](const std::string& path) -> Result<std::string> {
+    if (path != "token.txt") return fail(Errc::invalid, "cannot read " + path);
+    return std::string("sesame\nsecond line");
+  };
+  return out;
+}
+
+TEST(config, flags_beat_environment_beats_file_beats_default) {
+  ConfigSources s = sources();
+  EXPECT_EQ(load_config(s)->config.data, "data");
+  s.file_name = "bascule.toml";
+  s.file_text = "data = 'from-file'\nnode = 3\n";
+  EXPECT_EQ(load_config(s)->config.data, "from-file");
+  EXPECT_EQ(load_config(s)->config.node, 3U);
+  s.environment = [](const std::string& name) {
+    return name == "BASCULE_DATA" ? std::optional<std::string>("from-env") : std::nullopt;
+  };
+  EXPECT_EQ(load_config(s)->config.data, "from-env");
+  s.flags["data"] = "from-flag";
+  const auto loaded = load_config(s);
+  EXPECT_EQ(loaded->config.data, "from-flag");
+  EXPECT_EQ(loaded->origins.at("data"), "flag --data");
+  EXPECT_EQ(loaded->origins.at("node"), "file bascule.toml:2");
+}
+
+TEST(config, an_unknown_key_names_file_line_and_the_nearest_key) {
+  ConfigSources s = sources();
+  s.file_name = "b.toml";
+  s.file_text = "node = 1\n\ndrain_timout = '3s'\n";
+  const auto loaded = load_config(s);
+  ASSERT_FALSE(loaded.has_value());
+  EXPECT_EQ(loaded.error().context,
+            "b.toml:3: unknown key \"drain_timout\"; did you mean \"drain_timeout\"?");
+}
+
+TEST(config, a_bad_value_names_its_place) {
+  ConfigSources s = sources();
+  s.file_name = "b.toml";
+  s.file_text = "nats = 'nowhere'";
+  EXPECT_TRUE(load_config(s).error().context.starts_with("file b.toml:1: nats: "));
+  s.file_text = "nats = [1]";
+  EXPECT_FALSE(load_config(s).has_value());
+  s.file_text = "nats = ";
+  EXPECT_TRUE(load_config(s).error().context.starts_with("b.toml:1: "));
+  s.file_text = "";
+  s.flags["node"] = "0";
+  EXPECT_TRUE(load_config(s).error().context.starts_with("flag --node: node: "));
+}
+
+TEST(config, secrets_come_from_files_or_variables_and_are_never_shown) {
+  ConfigSources s = sources();
+  s.flags["rpc_token"] = "sesame";
+  EXPECT_FALSE(load_config(s).has_value());
+  s.flags["rpc_token"] = "@token.txt";
+  const auto loaded = load_config(s);
+  EXPECT_EQ(loaded->config.rpc_token, "sesame");
+  EXPECT_EQ(print_config(*loaded).find("sesame"), std::string::npos);
+  s.flags["rpc_token"] = "@missing";
+  EXPECT_FALSE(load_config(s).has_value());
+}
+
+TEST(config, a_listener_beyond_loopback_needs_authentication) {
+  ConfigSources s = sources();
+  EXPECT_TRUE(check_config(load_config(s)->config).has_value());
+  s.flags["rpc"] = "0.0.0.0:9292";
+  EXPECT_FALSE(check_config(load_config(s)->config).has_value());
+  s.flags["rpc_token"] = "@token.txt";
+  EXPECT_TRUE(check_config(load_config(s)->config).has_value());
+  s.flags.erase("rpc_token");
+  s.flags["insecure_bind"] = "true";
+  EXPECT_TRUE(check_config(load_config(s)->config).has_value());
+}
+
+TEST(config, what_is_printed_can_be_read_back) {
+  ConfigSources s = sources();
+  s.flags = {{"data", "a \"quoted\" name"}, {"nats", "off"}, {"segment_bytes", "1MiB"}};
+  const auto first = load_config(s);
+  ConfigSources again = sources();
+  again.file_name = "printed.toml";
+  again.file_text = print_config(*first);
+  const auto second = load_config(again);
+  ASSERT_TRUE(second.has_value()) << second.error().context;
+  for (const Setting& setting : settings())
+    EXPECT_EQ(setting.show(first->config), setting.show(second->config)) << setting.name;
+}
+
+}  // namespace
+}  // namespace bascule::cli
