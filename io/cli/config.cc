@@ -31,7 +31,8 @@ Status set_number(Number& out, const std::string& text, Number low) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < low)
-    return fail(Errc::invalid, "\"" + text + "\" is not a number of at least " + std::to_string(low));
+    return fail(Errc::invalid,
+                "\"" + text + "\" is not a number of at least " + std::to_string(low));
   out = value;
   return {};
 }
@@ -113,13 +114,14 @@ std::vector<Setting> make_settings() {
   out.push_back({"node", "this broker's id, from 1", false,
                  [](Config& c, const std::string& t) { return set_number(c.node, t, 1U); },
                  [](const Config& c) { return std::to_string(c.node); }});
-  out.push_back(address_setting("nats", "listen for NATS clients on HOST:PORT; port 0 picks one; off",
-                                &Config::nats));
-  out.push_back(address_setting("rpc", "listen for RPC clients on HOST:PORT, or off", &Config::rpc));
+  out.push_back(address_setting(
+      "nats", "listen for NATS clients on HOST:PORT; port 0 picks one; off", &Config::nats));
+  out.push_back(
+      address_setting("rpc", "listen for RPC clients on HOST:PORT, or off", &Config::rpc));
   out.push_back(address_setting("peers", "for brokers of a cluster; this version has it off",
                                 &Config::peers));
-  out.push_back(address_setting("http", "for metrics and health; this version has it off",
-                                &Config::http));
+  out.push_back(
+      address_setting("http", "for metrics and health; this version has it off", &Config::http));
   out.push_back(secret_setting("rpc_token", "token that RPC clients must show: @FILE or env:NAME",
                                &Config::rpc_token));
   out.push_back(secret_setting("nats_token", "token that NATS clients must show: @FILE or env:NAME",
@@ -127,11 +129,10 @@ std::vector<Setting> make_settings() {
   out.push_back({"insecure_bind", "accept a listener beyond loopback without authentication", false,
                  [](Config& c, const std::string& t) { return set_bool(c.insecure_bind, t); },
                  [](const Config& c) { return c.insecure_bind ? "true" : "false"; }});
-  out.push_back({"log_level", "debug, info, warning or error", false,
-                 [](Config& c, const std::string& t) {
-                   return set_name(c.log_level, t, level_names());
-                 },
-                 [](const Config& c) { return show_name(c.log_level, level_names()); }});
+  out.push_back(
+      {"log_level", "debug, info, warning or error", false,
+       [](Config& c, const std::string& t) { return set_name(c.log_level, t, level_names()); },
+       [](const Config& c) { return show_name(c.log_level, level_names()); }});
   out.push_back({"disk", "auto, io_uring or threads", false,
                  [](Config& c, const std::string& t) { return set_name(c.disk, t, disk_names()); },
                  [](const Config& c) { return show_name(c.disk, disk_names()); }});
@@ -184,8 +185,8 @@ Status apply_file(LoadedConfig& loaded, const ConfigSources& sources) {
     return sources.file_name + ":" + std::to_string(at.begin.line);
   };
   if (!parsed) {
-    return fail(Errc::invalid, place(parsed.error().source()) + ": " +
-                                   std::string(parsed.error().description()));
+    return fail(Errc::invalid,
+                place(parsed.error().source()) + ": " + std::string(parsed.error().description()));
   }
   for (const auto& [key, node] : parsed.table()) {
     const std::string at = place(key.source());

@@ -61,7 +61,8 @@ struct ConfigSources {
 
 struct LoadedConfig {
   Config config;
-  std::map<std::string, std::string, std::less<>> origins;  // setting name → "flag", "file a.toml:3", …
+  std::map<std::string, std::string, std::less<>>
+      origins;  // setting name → "flag", "file a.toml:3", …
 };
 
 // Errors: `invalid`, naming the source (file and line, flag or variable), the key and the nearest valid one.

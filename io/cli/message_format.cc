@@ -132,8 +132,7 @@ std::string base64(std::string_view bytes) {
     const size_t n = std::min<size_t>(3, bytes.size() - i);
     for (size_t k = 0; k < 3; ++k)
       group = (group << 8) | (k < n ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    for (size_t k = 0; k < 4; ++k)
-      out += k <= n ? k_digits[(group >> (18 - 6 * k)) & 63] : '=';
+    for (size_t k = 0; k < 4; ++k) out += k <= n ? k_digits[(group >> (18 - 6 * k)) & 63] : '=';
   }
   return out;
 }

@@ -17,10 +17,11 @@ std::string line(const model::Record& record) {
 }
 
 TEST(message_format, json_has_all_that_the_record_has) {
-  EXPECT_EQ(line(sample()),
-            R"({"stream":"orders","partition":2,"offset":7,"epoch":3,)"
-            R"("time":"1970-01-01T00:00:01.500000000Z","append_time":"1970-01-01T00:00:00.000000000Z",)"
-            R"("subject":"a.b","key":"key","value":"value","headers":[["h","1"],["h","2"]]})");
+  EXPECT_EQ(
+      line(sample()),
+      R"({"stream":"orders","partition":2,"offset":7,"epoch":3,)"
+      R"("time":"1970-01-01T00:00:01.500000000Z","append_time":"1970-01-01T00:00:00.000000000Z",)"
+      R"("subject":"a.b","key":"key","value":"value","headers":[["h","1"],["h","2"]]})");
 }
 
 TEST(message_format, bytes_that_are_not_utf8_come_in_base64) {
@@ -59,9 +60,8 @@ TEST(message_format, formats_follow_kcat) {
   ASSERT_TRUE(format.has_value());
   const model::Record record = sample();
   const model::RecordView view = model::view_of(record);
-  EXPECT_EQ(
-      format->render({"orders", PartitionIndex(2), Offset(7), Epoch(3), WallTime{0}, view}),
-      "orders[2]@7 1500 key=value(5) h=1,h=2 a.b%\t\n");
+  EXPECT_EQ(format->render({"orders", PartitionIndex(2), Offset(7), Epoch(3), WallTime{0}, view}),
+            "orders[2]@7 1500 key=value(5) h=1,h=2 a.b%\t\n");
   EXPECT_FALSE(MessageFormat::parse("%x").has_value());
   EXPECT_FALSE(MessageFormat::parse("%").has_value());
   EXPECT_FALSE(MessageFormat::parse("\\q").has_value());
