@@ -1,0 +1,238 @@
+#include "src/partition/partition.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/assert.h"
+
+namespace bascule::partition {
+
+Partition::Partition(env::Loop& loop, Tracer& trace, PartitionOptions options,
+                     std::unique_ptr<log::Log> log)
+    : loop_(loop), trace_(trace), options_(options), log_(std::move(log)) {
+  REQUIRE(log_ != nullptr);
+  hw_ = log_->recovered_hw();
+  log_->on_progress(scope_.wrap([this] { on_log_progress(); }));
+}
+
+Partition::~Partition() {
+  loop_.cancel(deadline_timer_);
+  loop_.cancel(drain_timer_);
+}
+
+// --- Leadership -----------------------------------------------------------------------------------
+
+void Partition::apply(const PartitionView& view) {
+  REQUIRE(view.epoch >= view_.epoch, view.epoch, view_.epoch);
+  if (stopping_) return;
+  const bool mine = view.leader == options_.self && view.leader_incarnation == options_.incarnation;
+  const PartitionView before = std::exchange(view_, view);
+  if (before.durability != view.durability || !leader_) log_->set_durability(view.durability);
+  if (leader_ && (!mine || leader_->epoch() != view.epoch))
+    stop_leading({Errc::not_leader, "epoch " + view.epoch.to_string() + " has begun"});
+  if (!mine) return;
+  if (!leader_) return lead(view);
+  if (before.durability != view.durability) perform(leader_->durability_changed(view.durability));
+  if (leader_ && (before.isr != view.isr || before.min_isr != view.min_isr))
+    perform(leader_->isr_changed({view.isr, {}, view.min_isr}));
+}
+
+void Partition::lead(const PartitionView& view) {
+  leader_.emplace(LeaderStart{
+      .self = options_.self,
+      .epoch = view.epoch,
+      .isr = {view.isr, {}, view.min_isr},
+      .durability = view.durability,
+      .leo = log_->leo(),
+      .hw = log_->recovered_hw(),
+      .own = {log_->written_leo(), log_->durable_leo()},
+      .last_append_time = log_->last_append_time(),
+      .in_flight_bytes_max = options_.in_flight_bytes_max,
+  });
+  hw_ = leader_->hw();
+  log_->note_hw(hw_);
+}
+
+void Partition::stop_leading(const Error& why) {
+  if (!leader_) return;
+  LeaderOutput output = leader_->resign();
+  leader_.reset();
+  end_readers(why);
+  refuse_waiting(why);
+  perform(std::move(output));
+}
+
+// --- What the machine says ------------------------------------------------------------------------
+
+void Partition::perform(LeaderOutput output) {
+  if (output.hw) {
+    hw_ = *output.hw;
+    log_->note_hw(hw_);
+    wake_readers();
+  }
+  if (output.answers.empty()) return set_deadline_timer();
+  const Epoch epoch = view_.epoch;
+  // Publishers are answered in a turn of their own, after all state is as the machine says: they may
+  // call back into this partition, or have it stopped.
+  std::vector<std::pair<env::Done<PublishResult>, AckOutcome>> answers;
+  answers.reserve(output.answers.size());
+  for (const AckOutcome& outcome : output.answers) {
+    env::Done<PublishResult>& slot = answers_[outcome.request.value - first_request_];
+    answers.emplace_back(std::exchange(slot, nullptr), outcome);
+  }
+  while (!answers_.empty() && !answers_.front()) {
+    answers_.pop_front();
+    ++first_request_;
+  }
+  loop_.post([epoch, answers = std::move(answers)]() mutable {
+    for (auto& [done, outcome] : answers) {
+      switch (outcome.outcome) {
+        case Outcome::acked: done(PublishResult{epoch, outcome.base, outcome.count}); break;
+        case Outcome::unknown_deadline:
+          done(fail(Errc::outcome_unknown, "appended, and not committed by the deadline"));
+          break;
+        case Outcome::unknown_leadership_lost:
+          done(fail(Errc::outcome_unknown, "appended, and the leadership ended"));
+          break;
+      }
+    }
+  });
+  set_deadline_timer();
+  maybe_drained();
+}
+
+void Partition::on_log_progress() {
+  if (!leader_) return;
+  perform(leader_->progress(options_.self, {log_->written_leo(), log_->durable_leo()}));
+}
+
+// --- Deadlines ------------------------------------------------------------------------------------
+
+void Partition::set_deadline_timer() {
+  MonotonicTime next = leader_ ? leader_->next_deadline() : MonotonicTime::never();
+  for (const Waiting& waiting : waiting_) next = std::min(next, waiting.admission.deadline);
+  // A timer that is early looks again; only one that is late must be moved.
+  if (next >= deadline_timer_at_) return;
+  loop_.cancel(deadline_timer_);
+  deadline_timer_at_ = next;
+  deadline_timer_ = loop_.schedule(next, scope_.wrap([this] { on_deadline(); }));
+}
+
+void Partition::on_deadline() {
+  deadline_timer_at_ = MonotonicTime::never();
+  expire_waiting();
+  if (leader_) perform(leader_->expire(loop_.now()));
+  set_deadline_timer();
+}
+
+// --- Readers --------------------------------------------------------------------------------------
+
+void Partition::read_committed(Offset from, size_t bytes_max, env::Done<log::ReadResult> done) {
+  if (!leader_) {
+    return loop_.post([done = std::move(done)]() mutable { done(fail(Errc::not_leader)); });
+  }
+  log_->read({.from = from, .until = leader_->hw(), .bytes_max = bytes_max}, std::move(done));
+}
+
+void Partition::find_time(WallTime time, env::Done<Offset> done) {
+  // The log outlives its completions, and this object the log.
+  log_->find_time(time, [this, done = std::move(done)](Result<Offset> found) mutable {
+    if (found && *found > hw()) found = hw();
+    done(std::move(found));
+  });
+}
+
+Status Partition::attach(CommittedReader& reader) {
+  if (stopping_ || draining_) return fail(Errc::stopping);
+  if (!leader_) return fail(Errc::not_leader);
+  if (readers_.size() >= options_.readers_max)
+    return fail(Errc::overloaded, "too many subscriptions of this partition");
+  readers_.push_back({&reader, std::nullopt});
+  return {};
+}
+
+void Partition::detach(CommittedReader& reader) {
+  std::erase_if(readers_, [&](const Reader& r) { return r.reader == &reader; });
+}
+
+void Partition::wait_above(CommittedReader& reader, Offset offset) {
+  const auto it = std::ranges::find(readers_, &reader, &Reader::reader);
+  REQUIRE(it != readers_.end() && !it->above);
+  it->above = offset;
+  if (hw() > offset) loop_.post(scope_.wrap([this] { wake_readers(); }));
+}
+
+void Partition::wake_readers() {
+  const Offset now = hw();
+  // A reader may wait again at once, but it neither attaches nor detaches readers here.
+  for (size_t i = 0; i < readers_.size(); ++i) {
+    Reader& reader = readers_[i];
+    if (!reader.above || now <= *reader.above) continue;
+    reader.above.reset();
+    reader.reader->committed();
+  }
+}
+
+void Partition::end_readers(const Error& why) {
+  for (Reader& reader : std::exchange(readers_, {})) reader.reader->ended(why);
+}
+
+// --- Retention ------------------------------------------------------------------------------------
+
+void Partition::run_retention(WallTime wall, ClockTrust clock, env::Done<Offset> done) {
+  std::optional<Offset> to;
+  if (leader_ && !stopping_ && view_.retention.any()) {
+    to = retention_start(log_->segments(), log_->log_start(), leader_->hw(), wall, clock,
+                         view_.retention);
+  }
+  if (!to) {
+    return loop_.post(
+        [start = log_->log_start(), done = std::move(done)]() mutable { done(start); });
+  }
+  trace_.probe("partition.retention.moved");
+  log_->set_log_start(*to, [to = *to, done = std::move(done)](Status moved) mutable {
+    if (!moved) return done(fail(std::move(moved.error())));
+    done(to);
+  });
+}
+
+// --- The end --------------------------------------------------------------------------------------
+
+void Partition::drain(MonotonicTime until, env::Done<void> done) {
+  REQUIRE(!drained_);
+  draining_ = true;
+  drained_ = std::move(done);
+  refuse_waiting({Errc::stopping, ""});
+  drain_timer_ = loop_.schedule(until, scope_.wrap([this] {
+    stop_leading({Errc::stopping, "the time to drain is over"});
+    maybe_drained();
+  }));
+  maybe_drained();
+}
+
+void Partition::maybe_drained() {
+  if (!drained_ || (leader_ && leader_->waiting() != 0)) return;
+  loop_.cancel(drain_timer_);
+  loop_.post([done = std::exchange(drained_, nullptr)]() mutable { done({}); });
+}
+
+void Partition::stop(Error why, env::Done<void> done) {
+  REQUIRE(!stopping_);
+  stop_leading(why);
+  stopping_ = true;
+  end_readers(why);
+  loop_.cancel(deadline_timer_);
+  log_->stop(std::move(done));
+}
+
+void Partition::check_invariants() const {
+  if (leader_) {
+    leader_->check_invariants();
+    ASSERT(leader_->leo() == log_->leo(), leader_->leo(), log_->leo());
+    ASSERT(leader_->hw() == hw_, leader_->hw(), hw_);
+  }
+  ASSERT(leader_ || waiting_.empty());
+  log_->check_invariants();
+}
+
+}  // namespace bascule::partition
