@@ -183,6 +183,9 @@ struct SubscribeStarted {
   std::unique_ptr<Subscription> subscription;
   Epoch epoch;
   Offset first;  // no record below it is delivered
+  // The partition's log: seeds the header CRCs of the batches delivered, so that a client can check
+  // them end to end. `derived` batches are sealed with it too.
+  Uuid log_id;
 };
 
 // One stream as the recorder and other front ends route by. Values stay valid while held.
