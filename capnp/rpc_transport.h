@@ -1,0 +1,16 @@
+// The client library's Transport over Cap'n Proto RPC.
+#pragma once
+
+#include <memory>
+
+#include "src/client/transport.h"
+#include "src/env/loop.h"
+#include "src/env/network.h"
+
+namespace bascule::rpc {
+
+// `loop` and `network` outlive the transport; the transport outlives its connections. Destroying it
+// breaks those that are left.
+std::unique_ptr<client::Transport> make_rpc_transport(env::Loop& loop, env::Network& network);
+
+}  // namespace bascule::rpc
