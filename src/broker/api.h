@@ -144,13 +144,21 @@ struct Subscribe {
 
 // What a subscriber gets: whole batches, as they are in the log, or re-encoded and marked `derived`
 // where a filter or a start in the middle thinned them out. Never anything at or above the HW.
+//
+// What a client verifies of each batch: the header's CRC under the log id (so that a batch of another
+// partition is caught), the body's CRC, and that deliveries follow one another: each base_offset is the
+// next_offset before it, but where retention has removed what lay between. An original batch's body CRC
+// is the one that its producer computed; a derived one's was made here, after the original had been
+// verified.
 struct Delivery {
   Epoch epoch;
   Offset base_offset;
-  Offset next_offset;          // where a resumed subscription goes on
-  std::vector<Slice> batches;  // contiguous, each slice one or more batches of this epoch
-  size_t bytes = 0;            // charged against the credit
-  Offset hw;                   // as known when it was sent, to show how far behind the reader is
+  Offset next_offset;  // where a resumed subscription goes on
+  // Ascending, each slice one or more batches of this epoch, end to end. Empty where a filter kept
+  // nothing of the range: then only the position moves.
+  std::vector<Slice> batches;
+  size_t bytes = 0;  // charged against the credit; never 0
+  Offset hw;         // as known when it was sent, to show how far behind the reader is
 };
 
 // How a subscription ended.
