@@ -31,7 +31,8 @@ Device::Device(Simulation& sim, NodeId node, const DiskOptions& options)
 
 void Device::reboot() {
   const Address at{Domain::boot_id, node_.value, 2 * boots_++};
-  boot_id_ = Uuid{{draw(sim_.seed(), at), draw(sim_.seed(), {at.domain, at.entity, at.ordinal + 1})}};
+  boot_id_ =
+      Uuid{{draw(sim_.seed(), at), draw(sim_.seed(), {at.domain, at.entity, at.ordinal + 1})}};
 }
 
 uint64_t Device::draw_number(Domain domain, uint64_t ordinal, uint64_t bound) const {
@@ -43,9 +44,9 @@ void Device::start(Life* life, std::unique_ptr<Operation> operation, Duration ba
   Duration latency = base;
   if (!options_.fixed_latency && life != nullptr) {
     const uint64_t roll = draw(sim_.seed(), {Domain::disk_latency, node_.value, number});
-    latency = Duration{base.ns / 2 + static_cast<int64_t>(((roll >> 6) % 1024) *
-                                                          static_cast<uint64_t>(base.ns) * 3 / 2 /
-                                                          1024)};
+    latency =
+        Duration{base.ns / 2 + static_cast<int64_t>(((roll >> 6) % 1024) *
+                                                    static_cast<uint64_t>(base.ns) * 3 / 2 / 1024)};
     if (roll % 64 == 0) latency = latency * 10;
   }
   operation->latency = latency;
@@ -94,9 +95,7 @@ void Device::set_stuck(bool stuck) {
   }
 }
 
-void Device::set_full(bool full) {
-  storage_.set_bytes_max(full ? 0 : options_.bytes_max);
-}
+void Device::set_full(bool full) { storage_.set_bytes_max(full ? 0 : options_.bytes_max); }
 
 bool Device::pick_place(uint64_t pick, std::string_view suffix, Damage& out) const {
   std::vector<std::pair<std::string, InodeId>> candidates;
@@ -208,9 +207,8 @@ void Device::process_died(Life& life) {
   std::erase_if(parked_, [&](uint64_t number) { return !in_flight_.contains(number); });
   if (lock_holder_ != nullptr) {
     lock_holder_ = nullptr;
-    const uint64_t hold = sim_.chooser().coarse()
-                              ? 0
-                              : draw_number(Domain::disk_lock, life.number(), 1'000'000'000);
+    const uint64_t hold =
+        sim_.chooser().coarse() ? 0 : draw_number(Domain::disk_lock, life.number(), 1'000'000'000);
     lock_free_at_ = sim_.now() + Duration{static_cast<int64_t>(hold)};
   }
 }

@@ -21,7 +21,7 @@ class Life;
 struct DiskOptions {
   uint64_t bytes_max = uint64_t{1} << 30;
   // Latencies are uniform in [x / 2, 2 x]; one operation in 64 takes ten times as long.
-  Duration cached = microseconds(4);    // page cache and names
+  Duration cached = microseconds(4);  // page cache and names
   Duration read = microseconds(60);
   Duration direct = microseconds(110);  // plus the bytes at 2 GB/s
   Duration sync = microseconds(180);
@@ -30,7 +30,7 @@ struct DiskOptions {
 
 // Faults that wait for the next operation that they can hit.
 enum class DiskFault : uint8_t {
-  sync_kept_dirty,    // a failed sync, in its three flavours
+  sync_kept_dirty,  // a failed sync, in its three flavours
   sync_marked_clean,
   sync_dropped,
   write_error,        // EIO; a direct write may have landed in part
@@ -44,7 +44,7 @@ std::string_view disk_fault_name(DiskFault fault);
 struct Damage {
   enum class Kind : uint8_t { rot, unreadable, misdirected, lost_directory, replaced, rolled_back };
   Kind kind = Kind::rot;
-  std::string path;        // at the time of the damage
+  std::string path;  // at the time of the damage
   InodeId inode = 0;
   uint64_t position = 0;
   uint64_t size = 0;

@@ -23,10 +23,10 @@ class SimFile final : public env::File {
   template <class T, class F>
   void call(F action, env::Done<T> done) {
     if (life_.dead()) return life_.bury([done = std::move(done)]() mutable { done = nullptr; });
-    device_.start(&life_,
-                  std::make_unique<Device::CallOperation<T>>(std::move(action), std::move(done),
-                                                             file_),
-                  device_.options_.cached);
+    device_.start(
+        &life_,
+        std::make_unique<Device::CallOperation<T>>(std::move(action), std::move(done), file_),
+        device_.options_.cached);
   }
   // Completes with `error` in a later turn.
   template <class T>
@@ -42,9 +42,11 @@ class SimFile final : public env::File {
 void SimFile::write_at(uint64_t position, std::vector<Slice> pieces, env::Sync sync,
                        env::Done<void> done) {
   if (life_.dead()) return life_.bury([done = std::move(done)]() mutable { done = nullptr; });
-  if (!file_->writable) return refuse<void>(Errc::invalid, "write: opened read-only", std::move(done));
+  if (!file_->writable)
+    return refuse<void>(Errc::invalid, "write: opened read-only", std::move(done));
   uint64_t bytes = 0;
-  if (position > uint64_t{1} << 50) return refuse<void>(Errc::invalid, "write: position", std::move(done));
+  if (position > uint64_t{1} << 50)
+    return refuse<void>(Errc::invalid, "write: position", std::move(done));
   for (const Slice& piece : pieces) {
     bytes += piece.size();
     if (sync == env::Sync::no) continue;
@@ -72,14 +74,15 @@ void SimFile::read_at(uint64_t position, size_t size, env::Done<Slice> done) {
 
 void SimFile::sync(env::Done<void> done) {
   if (life_.dead()) return life_.bury([done = std::move(done)]() mutable { done = nullptr; });
-  device_.start(&life_,
-                std::make_unique<Device::SyncOperation>(file_, device_.storage_.sequence(),
-                                                        std::move(done)),
-                device_.options_.sync);
+  device_.start(
+      &life_,
+      std::make_unique<Device::SyncOperation>(file_, device_.storage_.sequence(), std::move(done)),
+      device_.options_.sync);
 }
 
 void SimFile::reserve(uint64_t size, env::Done<void> done) {
-  if (!file_->writable) return refuse<void>(Errc::invalid, "reserve: opened read-only", std::move(done));
+  if (!file_->writable)
+    return refuse<void>(Errc::invalid, "reserve: opened read-only", std::move(done));
   call<void>([file = file_, size](Device& d) { return d.storage().reserve(file->inode, size); },
              std::move(done));
 }

@@ -47,6 +47,7 @@ void Node::start(Boot boot) {
   sim_.trace().add(0x5a, id_.value);
   sim_.tell(host(), "process starts");
   paused_ = false;
+  powered_ = true;
   life_ = std::make_unique<Life>(sim_, *this, ++lives_);
   Life& life = *life_;
   in_turn_ = true;
@@ -69,6 +70,7 @@ void Node::crash_machine() {
     end_life({DeathCause::machine_crash, {}});
   } else {
     // Also while a dead life is still to be cleared away: power goes whenever it likes.
+    powered_ = false;
     device_.power_loss();
   }
 }
@@ -77,15 +79,19 @@ void Node::end_life(Death death) {
   if (!alive()) return;
   sim_.trace().add(0xdead, static_cast<uint64_t>(death.cause));
   if (sim_.narrating())
-    sim_.tell(host(), std::string("dies: ") + std::string(death_name(death.cause)) +
-                          (death.cause == DeathCause::fail_stop ? " " + death.why.to_string() : ""));
+    sim_.tell(host(),
+              std::string("dies: ") + std::string(death_name(death.cause)) +
+                  (death.cause == DeathCause::fail_stop ? " " + death.why.to_string() : ""));
   life_->dead_ = true;
   const bool power = death.cause == DeathCause::machine_crash;
   death_ = std::move(death);
   // In this order: a machine's crash decides about what the process had in flight.
   device_.process_died(*life_);
-  if (power) device_.power_loss();
-  sim_.network().process_died(*life_);
+  if (power) {
+    powered_ = false;
+    device_.power_loss();
+  }
+  sim_.network().process_died(*life_, power);
   if (!in_turn_) reap();
 }
 

@@ -27,9 +27,9 @@ class Program {
 };
 
 struct NodeOptions {
-  std::string host = "n1";            // its name in the network
+  std::string host = "n1";  // its name in the network
   WallTime wall_start{1'700'000'000'000'000'000};
-  int64_t drift_ppm = 0;              // of both clocks, at the start
+  int64_t drift_ppm = 0;                  // of both clocks, at the start
   Duration turn_cost = nanoseconds(500);  // of one burst of turns, at normal speed
   DiskOptions disk;
 };
@@ -58,6 +58,8 @@ class Node {
   // For harnesses that have no Program: the world of the life, which `start` made.
   env::World& world();
   bool alive() const;
+  // False from a machine's crash to the next start: such a host answers nothing.
+  bool powered() const { return powered_; }
   uint64_t lives() const { return lives_; }
   Program* program();
 
@@ -102,6 +104,7 @@ class Node {
   Device device_;
   int64_t cpu_factor_ = 1;
   bool paused_ = false;
+  bool powered_ = true;
   bool in_turn_ = false;
   bool reaping_ = false;
   // Clock: local = anchor_local_ + (now - anchor_) * (1 + drift).

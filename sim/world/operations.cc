@@ -53,12 +53,12 @@ void Device::WriteOperation::land_in_part(Device& device, uint64_t number) {
   if (bytes_.empty() || !storage.make_room(file_->inode, position_ + bytes_.size())) return;
   const uint64_t sectors = (bytes_.size() + k_sector - 1) / k_sector;
   // 0: nothing, 1: all, 2: a first part, 3: a last part, 4: any subset.
-  const uint32_t manner = device.sim_.chooser().choose(base, device.sim_.chooser().coarse() ? 4 : 5);
+  const uint32_t manner =
+      device.sim_.chooser().choose(base, device.sim_.chooser().coarse() ? 4 : 5);
   const uint64_t cut = 1 + draw(device.sim_.seed(), {base.domain, base.entity, ~number}) % sectors;
   for (uint64_t i = 0; i < sectors; ++i) {
     bool lands = manner == 1 || (manner == 2 && i < cut) || (manner == 3 && i >= cut);
-    if (manner == 4)
-      lands = (draw(device.sim_.seed(), {base.domain, mix64(number), i}) & 1) != 0;
+    if (manner == 4) lands = (draw(device.sim_.seed(), {base.domain, mix64(number), i}) & 1) != 0;
     if (!lands) continue;
     const uint64_t from = i * k_sector;
     const ByteView part =

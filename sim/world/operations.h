@@ -59,7 +59,9 @@ class Device::WriteOperation final : public Device::Operation {
     if (!file_->handle_gone) done_(std::move(result_));
   }
   void orphaned(Device& device, uint64_t number) override;
-  Storage::Flight flight() const { return {file_->inode, position_, bytes_, sync_ == env::Sync::yes}; }
+  Storage::Flight flight() const {
+    return {file_->inode, position_, bytes_, sync_ == env::Sync::yes};
+  }
 
  private:
   // Lands some of the sectors, as drawn for this operation.

@@ -299,8 +299,8 @@ Status Storage::write_cached(InodeId inode, uint64_t position, ByteView bytes) {
   BASCULE_TRY(make_room(inode, position + bytes.size()));
   Inode& f = file(inode);
   const uint64_t before = blocks(f);
-  Change change{++sequence_, Change::Kind::write, false, position, f.visible.size(),
-                Slice::copy_of(bytes)};
+  Change change{++sequence_, Change::Kind::write, false,
+                position,    f.visible.size(),    Slice::copy_of(bytes)};
   apply(change, f.visible);
   f.pending.push_back(std::move(change));
   recharge(f, before);
@@ -317,8 +317,8 @@ Status Storage::write_direct(InodeId inode, uint64_t position, ByteView bytes) {
   if (f.pending.empty()) {
     f.durable.write(position, bytes);
   } else {
-    f.pending.push_back({sequence_, Change::Kind::write, true, position, f.visible.size(),
-                         Slice::copy_of(bytes)});
+    f.pending.push_back(
+        {sequence_, Change::Kind::write, true, position, f.visible.size(), Slice::copy_of(bytes)});
   }
   if (!f.spoiled_sectors.empty()) {
     const uint64_t first = position / env::k_sector_bytes;

@@ -26,7 +26,7 @@ using InodeId = uint64_t;  // 0: none; 1: the data directory
 
 // What a failed sync does to what it should have made durable.
 enum class SyncFailure : uint8_t {
-  kept_dirty,    // pages stay dirty: a later sync may succeed
+  kept_dirty,  // pages stay dirty: a later sync may succeed
   marked_clean,  // some were written, the rest is marked clean: readable until the machine crashes, and
                  // no later sync writes it
   dropped,       // the same, but what was not written is gone from the cache at once
@@ -104,7 +104,7 @@ class Storage {
   bool spoiled(InodeId inode, uint64_t position, uint64_t size) const;
   // The directory and all below it is gone, durably.
   Status lose_directory(std::string_view path);
-  std::vector<std::string> files() const;       // paths, sorted
+  std::vector<std::string> files() const;        // paths, sorted
   std::vector<std::string> directories() const;  // paths, sorted; without the data directory itself
 
   // Same names, sizes and bytes, as processes see them.
@@ -138,7 +138,7 @@ class Storage {
     uint64_t reserved = 0;  // bytes with blocks below them, from the file's start
     uint32_t links = 0;     // visible names
     uint32_t opens = 0;
-    bool charged = true;    // its blocks count as used
+    bool charged = true;  // its blocks count as used
   };
   struct NameChange {
     uint64_t sequence = 0;

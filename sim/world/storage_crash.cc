@@ -20,17 +20,15 @@ struct Touch {
   auto operator<=>(const Touch&) const = default;
 };
 
-uint64_t sectors(uint64_t bytes) {
-  return (bytes + env::k_sector_bytes - 1) / env::k_sector_bytes;
-}
+uint64_t sectors(uint64_t bytes) { return (bytes + env::k_sector_bytes - 1) / env::k_sector_bytes; }
 
 // Copies one sector of `from` to `to`; both may end inside or before it.
 void copy_sector(const Image& from, Image& to, uint64_t sector) {
   uint8_t bytes[env::k_sector_bytes] = {};
   const uint64_t position = sector * env::k_sector_bytes;
   if (position < from.size()) {
-    from.read(position, {bytes, static_cast<size_t>(
-                                    std::min(env::k_sector_bytes, from.size() - position))});
+    from.read(position,
+              {bytes, static_cast<size_t>(std::min(env::k_sector_bytes, from.size() - position))});
   }
   to.write(position, bytes);
 }
@@ -53,10 +51,9 @@ void Storage::keep_some(Inode& inode, std::vector<Change>& changes, Chooser& cho
     for (uint32_t i = 0; i < count; ++i) {
       const Change& change = changes[i];
       const bool tearable = change.kind == Change::Kind::write && sectors(change.bytes.size()) > 1;
-      fates[i] = change.durable
-                     ? Fate::kept
-                     : static_cast<Fate>(chooser.choose({Domain::disk_sector, entity, ordinal++},
-                                                        tearable ? 4 : 2));
+      fates[i] = change.durable ? Fate::kept
+                                : static_cast<Fate>(chooser.choose(
+                                      {Domain::disk_sector, entity, ordinal++}, tearable ? 4 : 2));
     }
   } else {
     switch (static_cast<Mode>(chooser.choose({Domain::disk_mode, entity, ordinal++}, k_modes))) {
@@ -66,7 +63,8 @@ void Storage::keep_some(Inode& inode, std::vector<Change>& changes, Chooser& cho
         const uint32_t kept = chooser.choose({Domain::disk_sector, entity, ordinal++}, count + 1);
         std::fill_n(fates.begin(), kept, Fate::kept);
         if (kept < count)
-          fates[kept] = static_cast<Fate>(chooser.choose({Domain::disk_sector, entity, ordinal++}, 4));
+          fates[kept] =
+              static_cast<Fate>(chooser.choose({Domain::disk_sector, entity, ordinal++}, 4));
         break;
       }
       case Mode::any_subset: each_sector = true; break;
@@ -79,8 +77,8 @@ void Storage::keep_some(Inode& inode, std::vector<Change>& changes, Chooser& cho
   std::vector<Touch> touches;
   uint64_t end_max = std::max(image.size(), inode.visible.size());
   for (const Change& change : changes)
-    end_max = std::max({end_max, change.old_size, change.kind == Change::Kind::write ? change.end()
-                                                                                     : change.position});
+    end_max = std::max({end_max, change.old_size,
+                        change.kind == Change::Kind::write ? change.end() : change.position});
   for (uint32_t i = 0; i < count; ++i) {
     const Change& change = changes[i];
     uint64_t first = change.position / env::k_sector_bytes;
@@ -111,8 +109,8 @@ void Storage::keep_some(Inode& inode, std::vector<Change>& changes, Chooser& cho
     for (uint32_t i = 0; i < sector_count; ++i) {
       const uint32_t index = touches[begin + i].change;
       const Change& change = changes[index];
-      const bool head = change.kind == Change::Kind::write &&
-                        sector == change.position / env::k_sector_bytes;
+      const bool head =
+          change.kind == Change::Kind::write && sector == change.position / env::k_sector_bytes;
       const Fate fate = fates[index];
       if (fate == Fate::kept || (fate == Fate::head_only && head) ||
           (fate == Fate::all_but_head && !head))
@@ -194,8 +192,8 @@ void Storage::crash(Chooser& chooser, uint64_t address, const std::vector<Flight
   for (const Flight& flight : flights) {
     // A write in flight is one more change that may survive in any part.
     Inode& f = file(flight.inode);
-    f.pending.push_back({++sequence_, Change::Kind::write, false, flight.position, f.visible.size(),
-                         flight.bytes});
+    f.pending.push_back(
+        {++sequence_, Change::Kind::write, false, flight.position, f.visible.size(), flight.bytes});
   }
   for (auto& [id, inode] : inodes_) {
     if (!inode.directory) crash_file(id, inode, chooser, address);

@@ -117,9 +117,7 @@ TEST(Life, nothing_runs_after_fail_stop) {
 TEST(Life, a_node_restarts_from_its_death) {
   Simulation sim(1);
   Node& node = sim.add_node({});
-  node.on_death([&](const Death&) {
-    sim.after(milliseconds(5), [&] { node.start(idle()); });
-  });
+  node.on_death([&](const Death&) { sim.after(milliseconds(5), [&] { node.start(idle()); }); });
   node.start(idle());
   for (int i = 0; i < 10; ++i) {
     node.crash_process();
@@ -136,10 +134,16 @@ TEST(Disk, synced_bytes_survive_every_machine_crash) {
     node.start(idle());
     {
       auto file = open_file(sim, node, "a");
-      ASSERT_TRUE(wait<void>(sim, [&](auto d) { node.world().disk.sync_dir("", std::move(d)); })->has_value());
-      ASSERT_TRUE(wait<void>(sim, [&](auto d) { file->write_at(0, {pattern(1, 10000)}, env::Sync::no, std::move(d)); })->has_value());
+      ASSERT_TRUE(wait<void>(sim, [&](auto d) {
+                    node.world().disk.sync_dir("", std::move(d));
+                  })->has_value());
+      ASSERT_TRUE(wait<void>(sim, [&](auto d) {
+                    file->write_at(0, {pattern(1, 10000)}, env::Sync::no, std::move(d));
+                  })->has_value());
       ASSERT_TRUE(wait<void>(sim, [&](auto d) { file->sync(std::move(d)); })->has_value());
-      ASSERT_TRUE(wait<void>(sim, [&](auto d) { file->write_at(5000, {pattern(2, 9000)}, env::Sync::no, std::move(d)); })->has_value());
+      ASSERT_TRUE(wait<void>(sim, [&](auto d) {
+                    file->write_at(5000, {pattern(2, 9000)}, env::Sync::no, std::move(d));
+                  })->has_value());
     }
     const Uuid boot = node.world().disk.boot_id();
     node.crash_machine();
@@ -166,7 +170,8 @@ TEST(Disk, a_process_crash_keeps_the_page_cache) {
   node.start(idle());
   {
     auto file = open_file(sim, node, "a");
-    (void)wait<void>(sim, [&](auto d) { file->write_at(0, {pattern(7, 3000)}, env::Sync::no, std::move(d)); });
+    (void)wait<void>(
+        sim, [&](auto d) { file->write_at(0, {pattern(7, 3000)}, env::Sync::no, std::move(d)); });
   }
   const Uuid boot = node.world().disk.boot_id();
   node.crash_process();
@@ -185,7 +190,9 @@ TEST(Disk, a_file_without_a_synced_name_is_sometimes_lost) {
     node.start(idle());
     {
       auto file = open_file(sim, node, "a");
-      (void)wait<void>(sim, [&](auto d) { file->write_at(0, {pattern(7, 4096)}, env::Sync::yes, std::move(d)); });
+      (void)wait<void>(sim, [&](auto d) {
+        file->write_at(0, {pattern(7, 4096)}, env::Sync::yes, std::move(d));
+      });
     }
     node.crash_machine();
     (node.device().storage().find("a") ? kept : lost)++;
@@ -230,7 +237,8 @@ TEST(Disk, pages_marked_clean_by_a_failed_sync_are_read_back_until_the_machine_c
     node.start(idle());
     auto file = open_file(sim, node, "a");
     (void)wait<void>(sim, [&](auto d) { node.world().disk.sync_dir("", std::move(d)); });
-    (void)wait<void>(sim, [&](auto d) { file->write_at(0, {pattern(5, 4096)}, env::Sync::no, std::move(d)); });
+    (void)wait<void>(
+        sim, [&](auto d) { file->write_at(0, {pattern(5, 4096)}, env::Sync::no, std::move(d)); });
     node.device().arm(DiskFault::sync_marked_clean);
     EXPECT_FALSE(wait<void>(sim, [&](auto d) { file->sync(std::move(d)); })->has_value());
     EXPECT_TRUE(wait<void>(sim, [&](auto d) { file->sync(std::move(d)); })->has_value());
@@ -251,7 +259,9 @@ TEST(Disk, a_reservation_holds_when_the_disk_is_full) {
   auto file = open_file(sim, node, "a");
   ASSERT_TRUE(wait<void>(sim, [&](auto d) { file->reserve(65536, std::move(d)); })->has_value());
   node.device().set_full(true);
-  EXPECT_TRUE(wait<void>(sim, [&](auto d) { file->write_at(0, {pattern(5, 65536)}, env::Sync::yes, std::move(d)); })->has_value());
+  EXPECT_TRUE(wait<void>(sim, [&](auto d) {
+                file->write_at(0, {pattern(5, 65536)}, env::Sync::yes, std::move(d));
+              })->has_value());
   const auto more = wait<void>(sim, [&](auto d) { file->reserve(131072, std::move(d)); });
   EXPECT_EQ(more->error().code, Errc::no_space);
   EXPECT_EQ((*wait<uint64_t>(sim, [&](auto d) { file->size(std::move(d)); })), 65536u);
@@ -326,7 +336,8 @@ TEST(Simulation, copies_of_storage_do_not_disturb_the_run) {
   Node& node = sim.add_node({});
   node.start(idle());
   auto file = open_file(sim, node, "f");
-  (void)wait<void>(sim, [&](auto d) { file->write_at(0, {pattern(3, 9000)}, env::Sync::no, std::move(d)); });
+  (void)wait<void>(
+      sim, [&](auto d) { file->write_at(0, {pattern(3, 9000)}, env::Sync::no, std::move(d)); });
   const Storage before = node.device().snapshot();
   SeededChooser chooser(4);
   for (uint64_t i = 0; i < 20; ++i) (void)node.device().crash_image(chooser, i);
