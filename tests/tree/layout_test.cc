@@ -39,7 +39,6 @@ TEST(layout, no_source_is_longer_than_700_lines) {
   EXPECT_THAT(long_files(read_source_tree(BASCULE_SOURCE_DIR)), testing::IsEmpty());
 }
 
-
 TEST(layout, a_long_file_and_an_unexplained_folder_are_found) {
   std::string text;
   for (size_t i = 0; i <= k_lines_max; ++i) text += "x\n";
