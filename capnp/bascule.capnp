@@ -1,0 +1,254 @@
+# The public contract: what a client says to a broker on the RPC port.
+#
+# A connection begins with Bootstrap.login, which hands out a session of capabilities: what you hold is
+# what you may do. Until login has succeeded, one message has at most 64 KiB; afterwards 12 MiB.
+#
+# Rules of this file. Ordinals are never reused and types never change, so old clients keep working; new
+# fields come at the end, with a zero that means "as before". Times are nanoseconds: `…WallNs` since 1970
+# UTC, `…Ns` a span. A budget is the time left to answer, from arrival; 0: the broker's default. Offsets
+# of ranges are [first, next). Whatever can fail answers `failure`, absent on success: an exception of
+# the RPC layer means a fault in the protocol or a lost connection, never an answer.
+@0xb2a1f3c94e60d715;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("bascule::wire");
+
+# --- Errors --------------------------------------------------------------------------------------------
+
+struct Failure {
+  code @0 :UInt16;          # the table of error codes; numbers are never reused
+  text @1 :Text;            # for people; never a secret
+  leader @2 :LeaderHint;    # with not_leader and fenced, where it is known
+}
+
+struct LeaderHint {
+  node @0 :UInt32;          # 0: none
+  epoch @1 :UInt64;         # of the partition's leadership
+  endpoint @2 :Endpoint;    # where its clients connect; absent: see StreamInfo.nodes
+}
+
+struct Endpoint {
+  host @0 :Text;            # a name or a literal address
+  port @1 :UInt16;
+}
+
+struct NodeEndpoint {
+  node @0 :UInt32;
+  endpoint @1 :Endpoint;
+}
+
+# --- Login ---------------------------------------------------------------------------------------------
+
+interface Bootstrap {
+  # Failures: unauthenticated (the connection is closed after it), unsupported.
+  login @0 (credentials :Credentials, clientName :Text) -> (failure :Failure, session :Session);
+}
+
+struct Credentials {
+  union {
+    none @0 :Void;          # accepted where no token is set, which only a loopback port may have
+    token @1 :Data;         # the shared secret
+  }
+}
+
+struct Session {
+  admin @0 :Admin;
+  publisher @1 :Publisher;
+  reader @2 :Reader;
+  node @3 :UInt32;          # the broker that answers
+  messageBytesMax @4 :UInt32;  # bytes; a greater message ends the connection
+  batchBytesMax @5 :UInt32;    # bytes of one batch, header and body
+}
+
+# --- Streams -------------------------------------------------------------------------------------------
+
+enum Durability {
+  fsync @0;                 # acknowledged when synced on disk
+  memory @1;                # acknowledged when the operating system has it
+}
+
+enum Answers {
+  automatic @0;             # on where the first token of every subject is literal
+  on @1;
+  off @2;
+}
+
+struct StreamConfig {
+  name @0 :Text;
+  subjects @1 :List(Text);  # NATS subjects, wildcards allowed
+  partitions @2 :UInt32;    # count
+  replicas @3 :UInt32;      # count
+  minIsr @4 :UInt32;        # count
+  durability @5 :Durability;
+  answers @6 :Answers;
+  retainAgeNs @7 :Int64;    # ns; 0: for ever
+  retainBytes @8 :UInt64;   # bytes per partition; 0: no limit
+  retainMessages @9 :UInt64;    # records per partition; 0: no limit
+  segmentBytes @10 :UInt64;     # bytes; 0: the broker's default
+  messageBytesMax @11 :UInt32;  # bytes of one record; 0: the broker's default
+}
+
+enum PartitionState {
+  offline @0;               # no leader
+  starting @1;              # elected, not ready yet
+  online @2;
+  damaged @3;               # serves what it can
+  deleting @4;
+}
+
+struct OptionalOffset {
+  union {
+    unknown @0 :Void;
+    offset @1 :UInt64;
+  }
+}
+
+struct PartitionStatus {
+  index @0 :UInt32;
+  leader @1 :UInt32;        # node; 0: none
+  epoch @2 :UInt64;
+  replicas @3 :List(UInt32);  # nodes
+  isr @4 :List(UInt32);
+  elr @5 :List(UInt32);
+  state @6 :PartitionState;
+  # Known where the answering broker leads.
+  logStart @7 :OptionalOffset;
+  hw @8 :OptionalOffset;    # first offset that is not committed
+  leo @9 :OptionalOffset;   # offset of the next record
+  bytes @10 :UInt64;        # on disk
+}
+
+struct StreamStatus {
+  id @0 :UInt64;            # never reused
+  config @1 :StreamConfig;
+  createdWallNs @2 :Int64;
+  partitions @3 :List(PartitionStatus);
+  warnings @4 :List(Text);  # sentences for people
+}
+
+struct StreamInfo {
+  status @0 :StreamStatus;
+  nodes @1 :List(NodeEndpoint);  # where the brokers of the cluster are reached
+}
+
+struct StreamRef {
+  union {
+    id @0 :UInt64;
+    name @1 :Text;
+  }
+}
+
+interface Admin {
+  # Durable when answered. An equal stream under this name is success.
+  createStream @0 (config :StreamConfig, budgetNs :UInt64)
+      -> (failure :Failure, stream :StreamInfo);
+  # By name, ascending; those after `after` (empty: from the first). `more`: ask again after the last.
+  listStreams @1 (after :Text, budgetNs :UInt64)
+      -> (failure :Failure, streams :List(StreamStatus), more :Bool);
+  describeStream @2 (stream :StreamRef, budgetNs :UInt64)
+      -> (failure :Failure, stream :StreamInfo);
+  deleteStream @3 (id :UInt64, budgetNs :UInt64) -> (failure :Failure);
+}
+
+# --- Publish -------------------------------------------------------------------------------------------
+
+enum Acks {
+  none @0;                  # answered when the request was accepted
+  leader @1;                # in the leader's log, by the stream's durability
+  all @2;                   # committed: on every in-sync replica
+}
+
+interface Publisher {
+  # One batch in the format of the log: base offset, epoch and append time 0, sealed with the null id.
+  # Calls overlap; batches of one partition are appended in the order of their calls. A failure is
+  # definite (the batch will never appear) unless its code is outcome_unknown.
+  publish @0 (stream :UInt64,   # id
+              partition :UInt32,
+              epoch :UInt64,    # that the sender believes in; 0: whichever is current
+              acks :Acks,
+              budgetNs :UInt64,
+              batch :Data)
+      -> (failure :Failure,
+          epoch :UInt64,        # of the leader that took it
+          baseOffset :UInt64,   # of the first record; 0 with acks none
+          count :UInt32,        # records
+          duplicate :Bool);     # it was there before
+}
+
+# --- Subscribe -----------------------------------------------------------------------------------------
+
+struct StartPosition {
+  union {
+    earliest @0 :Void;
+    latest @1 :Void;        # the last committed record
+    new @2 :Void;           # what is committed from now on
+    offset @3 :Resume;
+    timeWallNs @4 :Int64;   # the first record appended at or after it
+    agoNs @5 :Int64;        # that long before the leader's wall clock
+    last @6 :UInt64;        # that many last offsets
+  }
+}
+
+struct Resume {
+  offset @0 :UInt64;
+  # Epoch of the record before it. A log whose history differs there ends the subscription with
+  # log_truncated and the end of the common part.
+  epochBefore :union {
+    unknown @1 :Void;
+    epoch @2 :UInt64;
+  }
+}
+
+struct StopPosition {
+  union {
+    never @0 :Void;
+    latest @1 :Void;        # the end of what is committed at the time of the call
+    offset @2 :UInt64;      # not delivered itself
+    timeWallNs @3 :Int64;   # the first record appended at or after it ends the subscription
+  }
+}
+
+interface Reader {
+  # Deliveries may begin before the answer arrives. Dropping `subscription` ends it.
+  subscribe @0 (stream :UInt64,      # id
+                partition :UInt32,
+                from :StartPosition,
+                until :StopPosition,
+                filter :Text,        # NATS subject with wildcards; empty: all
+                creditBytes :UInt64, # delivered before more is granted
+                budgetNs :UInt64,    # for the subscription to begin
+                subscriber :Subscriber)
+      -> (failure :Failure,
+          subscription :Subscription,
+          epoch :UInt64,
+          first :UInt64,             # no record below this offset is delivered
+          logIdLow :UInt64,          # the partition's log: seeds the CRCs of batch headers
+          logIdHigh :UInt64);
+}
+
+interface Subscription {
+  # Grants more bytes.
+  addCredit @0 (bytes :UInt64) -> ();
+}
+
+struct Delivery {
+  epoch @0 :UInt64;         # of all batches in it
+  baseOffset @1 :UInt64;
+  nextOffset @2 :UInt64;    # where a resumed subscription goes on
+  hw @3 :UInt64;            # as known when it was sent
+  bytes @4 :UInt64;         # charged against the credit
+  batches @5 :List(Data);   # contiguous; each one or more whole batches
+}
+
+struct SubscriptionEnd {
+  failure @0 :Failure;      # absent: the stop position was reached
+  nextOffset @1 :UInt64;    # where a resumed subscription goes on
+  validEnd @2 :OptionalOffset;  # with log_truncated: the end of the common history
+}
+
+# Held by the client, called by the broker.
+interface Subscriber {
+  deliver @0 (delivery :Delivery) -> stream;
+  # Last call.
+  end @1 (end :SubscriptionEnd) -> ();
+}
