@@ -20,7 +20,7 @@
 namespace bascule::controller {
 
 // Bounds of one command; beyond them it is `too_large` to encode and `invalid` to decode or apply.
-inline constexpr size_t k_command_items_max = 200'000;  // reports or partitions in one command
+inline constexpr size_t k_command_items_max = 200'000;   // reports or partitions in one command
 inline constexpr size_t k_command_bytes_max = 12 << 20;  // encoded
 inline constexpr size_t k_brokers_max = 1000;
 inline constexpr size_t k_partitions_max = 200'000;  // of the whole cluster
@@ -48,7 +48,8 @@ struct RegisterBroker {
   Uuid storage;             // made when the data directory was formatted
   Incarnation incarnation;  // > replaces, synced on the broker's disk before this was proposed
   Incarnation replaces;     // the recorded one; 0: none
-  bool rolled_back = false;  // the broker's disk remembered a lower incarnation than the recorded one
+  bool rolled_back =
+      false;  // the broker's disk remembered a lower incarnation than the recorded one
   std::vector<ReplicaReport> reports;
 
   bool operator==(const RegisterBroker&) const = default;
@@ -154,8 +155,9 @@ struct ElectUnclean {
   bool operator==(const ElectUnclean&) const = default;
 };
 
-using Command = std::variant<RegisterBroker, UnfenceBroker, FenceBrokers, CreateStream, DeleteStream,
-                             ClearSuspect, ReportReplica, EndElectionWait, ElectUnclean>;
+using Command =
+    std::variant<RegisterBroker, UnfenceBroker, FenceBrokers, CreateStream, DeleteStream,
+                 ClearSuspect, ReportReplica, EndElectionWait, ElectUnclean>;
 
 std::string_view command_name(const Command& command);
 
@@ -197,10 +199,9 @@ struct ElectUncleanOutcome {
 };
 
 // Same order as Command.
-using Outcome =
-    std::variant<RegisterBrokerOutcome, UnfenceBrokerOutcome, FenceBrokersOutcome, CreateStreamOutcome,
-                 DeleteStreamOutcome, ClearSuspectOutcome, ReportReplicaOutcome, EndElectionWaitOutcome,
-                 ElectUncleanOutcome>;
+using Outcome = std::variant<RegisterBrokerOutcome, UnfenceBrokerOutcome, FenceBrokersOutcome,
+                             CreateStreamOutcome, DeleteStreamOutcome, ClearSuspectOutcome,
+                             ReportReplicaOutcome, EndElectionWaitOutcome, ElectUncleanOutcome>;
 static_assert(std::variant_size_v<Command> == std::variant_size_v<Outcome>);
 
 }  // namespace bascule::controller

@@ -30,10 +30,10 @@ namespace bascule::controller {
 struct ControllerOptions {
   NodeId node{1};  // used when the directory is formatted; later it must be the one on disk
   LocalMetadataLogOptions log;
-  uint64_t snapshot_entries = 4096;        // a snapshot is taken after so many entries,
-  uint64_t snapshot_bytes = 4 << 20;       // or so many bytes of them
-  size_t queued_commands_max = 4096;       // proposed and without an outcome: beyond it `overloaded`
-  size_t queued_bytes_max = 64 << 20;      // encoded; likewise
+  uint64_t snapshot_entries = 4096;    // a snapshot is taken after so many entries,
+  uint64_t snapshot_bytes = 4 << 20;   // or so many bytes of them
+  size_t queued_commands_max = 4096;   // proposed and without an outcome: beyond it `overloaded`
+  size_t queued_bytes_max = 64 << 20;  // encoded; likewise
 };
 
 // Told of every applied command that changed something, in turns of their own and in order. The table may
@@ -101,7 +101,7 @@ class Controller : private CommittedEntries {
   const ControllerOptions options_;
   const CommandCodec& codec_;
   const Identity identity_;
-  PersistedIncarnation persisted_;         // as on disk
+  PersistedIncarnation persisted_;  // as on disk
   Incarnation incarnation_;
   std::unique_ptr<MetadataTable> table_;
   std::unique_ptr<MetadataLog> log_;

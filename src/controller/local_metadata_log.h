@@ -20,7 +20,8 @@ struct LocalMetadataLogOptions {
   uint64_t extent_bytes = 256 << 10;   // a segment grows by this much at a time, in each place
   uint64_t group_bytes_max = 1 << 20;  // at least one entry goes, whatever it says
   uint64_t reserve_bytes = 1 << 20;    // kept back on the disk for essential commands
-  Duration idle_mark_delay = milliseconds(100);  // after it, an idle log writes that its end is durable
+  Duration idle_mark_delay =
+      milliseconds(100);  // after it, an idle log writes that its end is durable
 };
 
 // Makes an empty log; what lies in the directory (a formatting that was cut short) is removed. Durable

@@ -56,12 +56,12 @@ struct LossRecord {
   bool operator==(const LossRecord&) const = default;
 };
 
-// Invariants: isr and elr are disjoint, ascending, subsets of the replicas; isr is never empty; elr is
-// empty unless |isr| < min_isr; the leader, where there is one, is in isr, unfenced, not suspect, and
+// Invariants: isr and elr are disjoint, ascending, subsets of the replicas; they are never both empty; elr
+// is empty unless |isr| < min_isr; the leader, where there is one, is in isr, unfenced, not suspect, and
 // its incarnation is the broker's recorded one. Epoch and version never fall.
 struct PartitionEntry {
   PartitionId id;
-  Uuid log_id;  // the same on all replicas
+  Uuid log_id;                         // the same on all replicas
   std::vector<ReplicaEntry> replicas;  // in order of preference
   std::vector<NodeId> isr;
   std::vector<NodeId> elr;
@@ -93,12 +93,12 @@ struct StreamEntry {
 struct MetadataState {
   Uuid cluster;
   uint32_t feature_level = k_feature_level;
-  Index applied;                       // last entry that is in here
-  StreamId next_stream{1};             // ids are never given twice
+  Index applied;            // last entry that is in here
+  StreamId next_stream{1};  // ids are never given twice
   AssignmentId next_assignment{1};
   std::map<NodeId, BrokerEntry> brokers;
   std::map<StreamId, StreamEntry> streams;
-  std::set<Uuid> lost_storages;        // refused for good
+  std::set<Uuid> lost_storages;  // refused for good
 
   bool operator==(const MetadataState&) const = default;
 };

@@ -1,0 +1,154 @@
+// The lives of brokers: registering, unfencing, fencing.
+//
+// A registration tells who the disk is, which life begins on it, and what its recovery could not vouch
+// for. The command that admits the life takes the broker out of every set that its disk no longer
+// justifies: otherwise an empty disk under a known name would count as a replica that has everything.
+#include <algorithm>
+#include <map>
+
+#include "src/base/assert.h"
+#include "src/controller/change_set.h"
+#include "src/controller/metadata_table.h"
+
+namespace bascule::controller {
+
+Status MetadataTable::check_registration(const RegisterBroker& c) const {
+  if (!c.node || !c.storage || c.incarnation <= c.replaces)
+    return fail(Errc::invalid, "registration: a node, a storage and a higher incarnation");
+  if (c.reports.size() > k_command_items_max)
+    return fail(Errc::invalid, "registration: too many reports");
+  if (state_.lost_storages.contains(c.storage))
+    return fail(Errc::fenced, "storage " + c.storage.to_string() + " was declared lost");
+  for (const auto& [node, b] : state_.brokers) {
+    if (node != c.node && b.storage == c.storage)
+      return fail(Errc::fenced, "the storage is registered for node " + node.to_string() +
+                                    ": this directory is a copy of its own");
+  }
+  const BrokerEntry* b = broker(c.node);
+  const Incarnation recorded = b == nullptr ? Incarnation{} : b->incarnation;
+  if (recorded != c.replaces)
+    return fail(Errc::fenced, "incarnation " + recorded.to_string() + " is recorded, not " +
+                                  c.replaces.to_string());
+  if (b == nullptr && state_.brokers.size() >= k_brokers_max)
+    return fail(Errc::too_large, "the cluster has as many brokers as it can");
+  return {};
+}
+
+Result<Outcome> MetadataTable::apply_one(Index index, const RegisterBroker& c, ChangeSet& changes) {
+  const BrokerEntry* known = broker(c.node);
+  // A retry of what was admitted already: no second life, so nothing else may change.
+  if (known != nullptr && known->incarnation == c.incarnation && known->storage == c.storage)
+    return RegisterBrokerOutcome{c.incarnation};
+  BASCULE_TRY(check_registration(c));
+
+  std::map<PartitionId, const ReplicaReport*> reports;
+  for (const ReplicaReport& r : c.reports) {
+    if (!reports.emplace(r.partition, &r).second)
+      return fail(Errc::invalid, "registration: two reports of " + r.partition.to_string());
+  }
+  const bool lost_all = c.rolled_back || (known != nullptr && known->storage != c.storage);
+  state_.brokers[c.node] = BrokerEntry{c.node, c.storage, c.incarnation, true, index};
+  changes.broker(c.node);
+  for (auto& [id, stream] : state_.streams) {
+    for (PartitionEntry& p : stream.partitions) {
+      const ReplicaEntry* r = p.replica(c.node);
+      if (r == nullptr) continue;
+      const auto at = reports.find(p.id);
+      const bool listed = at != reports.end() && at->second->assignment == r->assignment;
+      admit_to_partition(c, lost_all, listed ? at->second : nullptr, p, changes);
+    }
+  }
+  return RegisterBrokerOutcome{c.incarnation};
+}
+
+void MetadataTable::admit_to_partition(const RegisterBroker& c, bool lost_all,
+                                       const ReplicaReport* report, PartitionEntry& p,
+                                       ChangeSet& changes) {
+  const bool member = p.in_isr(c.node) || p.in_elr(c.node);
+  ReplicaEntry& r = *p.replica(c.node);
+  if (!member && report == nullptr && !r.report) return;
+  if (p.leader == c.node) lose_leader(p, changes);
+  r.report.reset();  // of its earlier life
+  bool lost = lost_all;
+  bool removed = lost_all;
+  if (report != nullptr) {
+    r.suspect |= report->suspect;
+    r.damaged |= report->damaged;
+    r.diverged |= report->diverged;
+    lost |= report->missing;
+    removed |= report->missing || report->damaged;
+    // In memory mode a machine crash takes what was acknowledged: the others have it, if any is left.
+    if (report->suspect &&
+        stream(p.id.stream)->config.durability == model::DurabilityMode::memory) {
+      removed |= std::ranges::any_of(p.isr, [&](NodeId node) {
+        return node != c.node && unfenced(node) && !p.replica(node)->suspect;
+      });
+    }
+  }
+  // The sole holder is never removed: with a lost storage nobody may lead before the operator has
+  // decided; with damage it serves what it can.
+  if (member && removed && !remove_member(c.node, p) && lost) p.data_lost = true;
+  if (report != nullptr && !p.leader && !lost)
+    r.report = LeaderlessReport{report->last_epoch, report->leo};
+  touch(p, changes);
+  elect(Wait::for_all, p, changes);
+}
+
+Result<Outcome> MetadataTable::apply_one(Index, const UnfenceBroker& c, ChangeSet& changes) {
+  const auto at = state_.brokers.find(c.node);
+  if (at == state_.brokers.end() || at->second.incarnation != c.incarnation)
+    return fail(Errc::fenced, "another life of broker " + c.node.to_string() + " is recorded");
+  if (!at->second.fenced) return UnfenceBrokerOutcome{};
+  at->second.fenced = false;
+  changes.broker(c.node);
+  for (auto& [id, stream] : state_.streams) {
+    for (PartitionEntry& p : stream.partitions) {
+      if (p.in_isr(c.node) || p.in_elr(c.node)) elect(Wait::for_all, p, changes);
+    }
+  }
+  return UnfenceBrokerOutcome{};
+}
+
+Result<Outcome> MetadataTable::apply_one(Index, const FenceBrokers& c, ChangeSet& changes) {
+  if (c.brokers.size() > k_brokers_max) return fail(Errc::invalid, "too many brokers");
+  std::vector<NodeId> fenced;
+  for (const BrokerLife& life : c.brokers) {
+    const auto at = state_.brokers.find(life.node);
+    if (at == state_.brokers.end() || at->second.incarnation != life.incarnation) continue;
+    if (std::exchange(at->second.fenced, true)) continue;
+    fenced.push_back(life.node);
+    changes.broker(life.node);
+  }
+  std::ranges::sort(fenced);
+  if (!fenced.empty()) {
+    for (auto& [id, stream] : state_.streams) {
+      for (PartitionEntry& p : stream.partitions) fence_in_partition(fenced, p, changes);
+    }
+  }
+  return FenceBrokersOutcome{static_cast<uint32_t>(fenced.size())};
+}
+
+void MetadataTable::fence_in_partition(const std::vector<NodeId>& fenced, PartitionEntry& p,
+                                       ChangeSet& changes) {
+  std::vector<NodeId> gone;
+  std::ranges::set_intersection(p.isr, fenced, std::back_inserter(gone));
+  if (gone.empty()) return;
+  const bool led = std::ranges::binary_search(fenced, p.leader);
+  if (led) lose_leader(p, changes);
+  // Where none would be left that is up and not in doubt, the sets stay: otherwise the order of
+  // fencing, an accident, would decide who is "all of them" after a power loss.
+  const bool one_left = std::ranges::any_of(p.isr, [&](NodeId node) {
+    return unfenced(node) && !p.replica(node)->suspect && !p.replica(node)->diverged;
+  });
+  if (one_left) {
+    for (NodeId node : gone) std::erase(p.isr, node);
+    if (p.isr.size() < min_isr(p)) {
+      p.elr.insert(p.elr.end(), gone.begin(), gone.end());
+      std::ranges::sort(p.elr);
+    }
+    touch(p, changes);
+  }
+  if (led) elect(Wait::for_all, p, changes);
+}
+
+}  // namespace bascule::controller
