@@ -22,10 +22,11 @@ Partition::~Partition() {
 
 // --- Leadership -----------------------------------------------------------------------------------
 
-void Partition::apply(const PartitionView& view) {
+void Partition::apply(const PartitionView& view, Incarnation own) {
+  REQUIRE(own != Incarnation{});
   REQUIRE(view.epoch >= view_.epoch, view.epoch, view_.epoch);
   if (stopping_) return;
-  const bool mine = view.leader == options_.self && view.leader_incarnation == options_.incarnation;
+  const bool mine = view.leader == options_.self && view.leader_incarnation == own;
   const PartitionView before = std::exchange(view_, view);
   if (before.durability != view.durability || !leader_) log_->set_durability(view.durability);
   if (leader_ && (!mine || leader_->epoch() != view.epoch))
@@ -179,10 +180,10 @@ void Partition::end_readers(const Error& why) {
 
 // --- Retention ------------------------------------------------------------------------------------
 
-void Partition::run_retention(WallTime wall, ClockTrust clock, env::Done<Offset> done) {
+void Partition::run_retention(ClockTrust clock, env::Done<Offset> done) {
   std::optional<Offset> to;
   if (leader_ && !stopping_ && view_.retention.any()) {
-    to = retention_start(log_->segments(), log_->log_start(), leader_->hw(), wall, clock,
+    to = retention_start(log_->segments(), log_->log_start(), leader_->hw(), loop_.wall(), clock,
                          view_.retention);
   }
   if (!to) {
@@ -194,6 +195,11 @@ void Partition::run_retention(WallTime wall, ClockTrust clock, env::Done<Offset>
     if (!moved) return done(fail(std::move(moved.error())));
     done(to);
   });
+}
+
+void Partition::compact(env::Done<void> done) {
+  if (!stopping_) return log_->compact_thin_segments(std::move(done));
+  loop_.post([done = std::move(done)]() mutable { done(fail(Errc::stopping)); });
 }
 
 // --- The end --------------------------------------------------------------------------------------

@@ -32,7 +32,6 @@ namespace bascule::partition {
 struct PartitionOptions {
   PartitionId id;
   NodeId self;
-  Incarnation incarnation;           // of this process life, as registered
   uint64_t in_flight_bytes_max = 0;  // admitted and not committed; one batch passes whatever it is
   uint64_t readers_max = 0;
 };
@@ -83,9 +82,9 @@ class Partition {
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
 
-  // A later view of the table than the one before. An epoch granted to this node and incarnation makes
-  // it lead; anything else ends its leadership.
-  void apply(const PartitionView& view);
+  // A later view of the table than the one before. An epoch granted to this node and to `own`, the
+  // incarnation of this process life as registered, makes it lead; anything else ends its leadership.
+  void apply(const PartitionView& view, Incarnation own);
 
   // Errors: those of the API's publish. Never called back inside the call.
   void publish(const PublishRequest& request, env::Done<PublishResult> done);
@@ -101,7 +100,9 @@ class Partition {
   void wait_above(CommittedReader& reader, Offset offset);
 
   // Deletes what the stream's limits let go. Completes with the log start, durable.
-  void run_retention(WallTime wall, ClockTrust clock, env::Done<Offset> done);
+  void run_retention(ClockTrust clock, env::Done<Offset> done);
+  // Rewrites thin segments of the log, see Log::compact_thin_segments.
+  void compact(env::Done<void> done);
 
   // Takes no publishes from now on; completes when nothing waits any more, at the latest at `until`.
   void drain(MonotonicTime until, env::Done<void> done);

@@ -34,7 +34,6 @@ class PartitionTest : public ::testing::Test {
     partition_.emplace(loop_, trace_,
                        PartitionOptions{.id = {StreamId(7), PartitionIndex(0)},
                                         .self = NodeId(1),
-                                        .incarnation = Incarnation(3),
                                         .in_flight_bytes_max = 4096,
                                         .readers_max = 2},
                        std::move(log));
@@ -43,6 +42,8 @@ class PartitionTest : public ::testing::Test {
     loop_.settle();
     partition_->check_invariants();
   }
+
+  void apply(const PartitionView& view) { partition_->apply(view, Incarnation(3)); }
 
   static PartitionView led(uint64_t epoch) {
     PartitionView view;
@@ -84,7 +85,7 @@ class PartitionTest : public ::testing::Test {
 TEST_F(PartitionTest, does_not_resume_an_epoch_that_was_granted_to_an_earlier_life) {
   PartitionView view = led(4);
   view.leader_incarnation = Incarnation(2);
-  partition_->apply(view);
+  apply(view);
   EXPECT_FALSE(partition_->leads());
   const auto answer = publish(1);
   loop_.settle();
@@ -92,7 +93,7 @@ TEST_F(PartitionTest, does_not_resume_an_epoch_that_was_granted_to_an_earlier_li
 }
 
 TEST_F(PartitionTest, an_all_publish_is_acked_with_its_offset_once_it_is_durable) {
-  partition_->apply(led(4));
+  apply(led(4));
   const auto first = publish(3);
   const auto second = publish(2);
   loop_.settle();
@@ -112,7 +113,7 @@ TEST_F(PartitionTest, an_all_publish_is_acked_with_its_offset_once_it_is_durable
 }
 
 TEST_F(PartitionTest, stamps_base_offset_epoch_and_append_time_and_keeps_producer_fields) {
-  partition_->apply(led(4));
+  apply(led(4));
   model::BatchBuilder builder;
   model::Record record;
   record.subject = "a";
@@ -135,7 +136,7 @@ TEST_F(PartitionTest, stamps_base_offset_epoch_and_append_time_and_keeps_produce
 }
 
 TEST_F(PartitionTest, foreign_bytes_are_refused_before_the_append) {
-  partition_->apply(led(4));
+  apply(led(4));
   const BufferRef good = client_batch(2);
   Bytes body_bit = to_bytes(good.view());
   body_bit.back() ^= 1;
@@ -167,7 +168,7 @@ TEST_F(PartitionTest, foreign_bytes_are_refused_before_the_append) {
 TEST_F(PartitionTest, a_message_over_the_streams_limit_is_refused_by_name) {
   PartitionView view = led(4);
   view.message_bytes_max = 100;
-  partition_->apply(view);
+  apply(view);
   const BufferRef fits = client_batch(10, 100);
   const BufferRef over = client_batch(2, 101);
   const auto a = publish({.batch = fits.view()});
@@ -178,7 +179,7 @@ TEST_F(PartitionTest, a_message_over_the_streams_limit_is_refused_by_name) {
 }
 
 TEST_F(PartitionTest, a_full_disk_is_a_definite_answer_and_nothing_is_appended) {
-  partition_->apply(led(4));
+  apply(led(4));
   log_->set_full(true);
   const auto a = publish(1);
   const auto b = publish(1);
@@ -198,7 +199,7 @@ TEST_F(PartitionTest, a_full_disk_is_a_definite_answer_and_nothing_is_appended) 
 }
 
 TEST_F(PartitionTest, a_publish_never_overtakes_one_that_waits_for_space) {
-  partition_->apply(led(4));
+  apply(led(4));
   log_->set_full(true);
   const auto first = publish(3);
   log_->set_full(false);
@@ -214,7 +215,7 @@ TEST_F(PartitionTest, a_publish_never_overtakes_one_that_waits_for_space) {
 }
 
 TEST_F(PartitionTest, a_deadline_before_the_append_is_definite_and_after_it_unknown) {
-  partition_->apply(led(4));
+  apply(led(4));
   const BufferRef batch = client_batch(1);
   const MonotonicTime deadline = loop_.now() + seconds(1);
   const auto appended = publish({.deadline = deadline, .batch = batch.view()});
@@ -233,13 +234,13 @@ TEST_F(PartitionTest, a_deadline_before_the_append_is_definite_and_after_it_unkn
 }
 
 TEST_F(PartitionTest, losing_the_leadership_is_unknown_after_the_append_and_definite_before_it) {
-  partition_->apply(led(4));
+  apply(led(4));
   const auto appended = publish(1);
   log_->set_full(true);
   const auto waits = publish(1);
   PartitionView other = led(5);
   other.leader = NodeId(2);
-  partition_->apply(other);
+  apply(other);
   // Durable now, but another epoch's leader decides what becomes of it.
   log_->sync_all();
   loop_.settle();
@@ -252,9 +253,9 @@ TEST_F(PartitionTest, losing_the_leadership_is_unknown_after_the_append_and_defi
 }
 
 TEST_F(PartitionTest, a_new_epoch_of_its_own_is_a_new_leadership) {
-  partition_->apply(led(4));
+  apply(led(4));
   const auto before = publish(1);
-  partition_->apply(led(6));
+  apply(led(6));
   const BufferRef batch = client_batch(1);
   const auto stale = publish({.epoch = Epoch(4), .batch = batch.view()});
   const auto after = publish({.epoch = Epoch(6), .batch = batch.view()});
@@ -268,7 +269,7 @@ TEST_F(PartitionTest, a_new_epoch_of_its_own_is_a_new_leadership) {
 }
 
 TEST_F(PartitionTest, bytes_between_hw_and_leo_are_bounded_for_every_kind_of_ack) {
-  partition_->apply(led(4));
+  apply(led(4));
   const BufferRef batch = client_batch(1, 900);
   std::vector<std::shared_ptr<Answer>> answers;
   for (const Acks acks : {Acks::none, Acks::leader, Acks::all, Acks::all, Acks::none})
@@ -285,7 +286,7 @@ TEST_F(PartitionTest, bytes_between_hw_and_leo_are_bounded_for_every_kind_of_ack
 TEST_F(PartitionTest, memory_durability_is_told_to_the_log_and_acks_what_is_written) {
   PartitionView view = led(4);
   view.durability = DurabilityMode::memory;
-  partition_->apply(view);
+  apply(view);
   EXPECT_EQ(log_->durability(), DurabilityMode::memory);
   const auto answer = publish(1);
   log_->set_progress(Offset(1), Offset(0));
@@ -294,7 +295,7 @@ TEST_F(PartitionTest, memory_durability_is_told_to_the_log_and_acks_what_is_writ
 }
 
 TEST_F(PartitionTest, readers_get_nothing_at_or_above_hw_and_are_woken_when_it_moves) {
-  partition_->apply(led(4));
+  apply(led(4));
   CountingReader reader;
   ASSERT_TRUE(partition_->attach(reader).has_value());
   (void)publish(2);
@@ -320,7 +321,7 @@ TEST_F(PartitionTest, readers_get_nothing_at_or_above_hw_and_are_woken_when_it_m
 }
 
 TEST_F(PartitionTest, readers_are_bounded_and_end_with_the_reason) {
-  partition_->apply(led(4));
+  apply(led(4));
   CountingReader a;
   CountingReader b;
   CountingReader c;
@@ -340,7 +341,7 @@ TEST_F(PartitionTest, readers_are_bounded_and_end_with_the_reason) {
 }
 
 TEST_F(PartitionTest, draining_refuses_new_publishes_and_waits_for_those_in_flight) {
-  partition_->apply(led(4));
+  apply(led(4));
   const auto in_flight = publish(1);
   bool drained = false;
   partition_->drain(loop_.now() + seconds(5), [&](Status) { drained = true; });
@@ -355,7 +356,7 @@ TEST_F(PartitionTest, draining_refuses_new_publishes_and_waits_for_those_in_flig
 }
 
 TEST_F(PartitionTest, draining_ends_at_its_time_with_what_is_left_unknown) {
-  partition_->apply(led(4));
+  apply(led(4));
   const auto in_flight = publish(1);
   bool drained = false;
   partition_->drain(loop_.now() + seconds(5), [&](Status) { drained = true; });
@@ -367,24 +368,24 @@ TEST_F(PartitionTest, draining_ends_at_its_time_with_what_is_left_unknown) {
 TEST_F(PartitionTest, retention_moves_the_log_start_never_past_hw) {
   PartitionView view = led(4);
   view.retention.messages = 2;
-  partition_->apply(view);
+  apply(view);
   for (int i = 0; i < 5; ++i) (void)publish(2);
   log_->set_progress(Offset(10), Offset(4));
   loop_.settle();
   std::optional<Offset> start;
   const auto done = [&](Result<Offset> r) { start = *r; };
-  partition_->run_retention(loop_.wall(), ClockTrust::agree, done);
+  partition_->run_retention(ClockTrust::agree, done);
   loop_.settle();
   EXPECT_EQ(start, Offset(4));
   log_->sync_all();
   loop_.settle();
-  partition_->run_retention(loop_.wall(), ClockTrust::agree, done);
+  partition_->run_retention(ClockTrust::agree, done);
   loop_.settle();
   EXPECT_EQ(start, Offset(8));
 }
 
 TEST_F(PartitionTest, idle_partitions_keep_no_timer) {
-  partition_->apply(led(4));
+  apply(led(4));
   const BufferRef batch = client_batch(1);
   const auto answer = publish({.deadline = loop_.now() + seconds(1), .batch = batch.view()});
   log_->sync_all();

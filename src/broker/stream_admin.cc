@@ -1,0 +1,154 @@
+#include "src/broker/stream_admin.h"
+
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "src/base/assert.h"
+#include "src/broker/bounds.h"
+#include "src/model/stream_config.h"
+
+namespace bascule::broker {
+
+StreamAdmin::StreamAdmin(env::World& world, controller::Controller& controller, Replicas& replicas)
+    : world_(world), controller_(controller), replicas_(replicas) {}
+
+// --- Create ---------------------------------------------------------------------------------------
+
+// Lives until it has been answered and no completion holds it.
+struct StreamAdmin::Creation {
+  Done<StreamStatus> done;  // empty: answered
+  env::TimerId timer;
+};
+
+void StreamAdmin::create(CreateStream request, Done<StreamStatus> done) {
+  Status checked = model::check_stream_config(request.config);
+  if (checked && request.deadline <= world_.loop.now()) checked = fail(Errc::deadline_exceeded);
+  if (checked && changes_ >= bounds::k_stream_changes_max)
+    checked = fail(Errc::overloaded, "too many stream changes are on their way");
+  if (!checked) {
+    return world_.loop.post([done = std::move(done), error = checked.error()]() mutable {
+      done(fail(std::move(error)));
+    });
+  }
+  ++changes_;
+  auto creation = std::make_shared<Creation>();
+  creation->done = std::move(done);
+  if (request.deadline != MonotonicTime::never()) {
+    creation->timer = world_.loop.schedule(request.deadline, scope_.wrap([this, creation] {
+      answer(creation, fail(Errc::outcome_unknown, "not ready by the deadline"));
+    }));
+  }
+  controller_.propose(controller::CreateStream{.config = std::move(request.config),
+                                               .log_seed = world_.random.uuid(),
+                                               .created = world_.loop.wall()},
+                      scope_.wrap([this, creation](Result<controller::Outcome> outcome) {
+                        on_created(creation, std::move(outcome));
+                      }));
+}
+
+void StreamAdmin::on_created(const std::shared_ptr<Creation>& creation,
+                             Result<controller::Outcome> outcome) {
+  if (!outcome) return answer(creation, fail(std::move(outcome.error())));
+  const auto* created = std::get_if<controller::CreateStreamOutcome>(&*outcome);
+  ASSERT(created != nullptr);
+  replicas_.when_ready(
+      created->stream, scope_.wrap([this, creation, id = created->stream](Status ready) {
+        // It exists; only that it is ready cannot be waited for any more.
+        if (!ready && ready.error().code == Errc::stopping)
+          return answer(creation, fail(Errc::outcome_unknown, "the broker stops"));
+        if (!ready) return answer(creation, fail(std::move(ready.error())));
+        const controller::StreamEntry* entry = controller_.table().stream(id);
+        if (entry == nullptr)
+          return answer(creation, fail(Errc::unknown_stream, "it was deleted meanwhile"));
+        answer(creation, status_of(*entry));
+      }));
+}
+
+void StreamAdmin::answer(const std::shared_ptr<Creation>& creation, Result<StreamStatus> result) {
+  if (!creation->done) return;
+  --changes_;
+  world_.loop.cancel(creation->timer);
+  std::exchange(creation->done, nullptr)(std::move(result));
+}
+
+// --- Delete ---------------------------------------------------------------------------------------
+
+void StreamAdmin::remove(StreamId stream, Done<void> done) {
+  if (changes_ >= bounds::k_stream_changes_max) {
+    return world_.loop.post([done = std::move(done)]() mutable {
+      done(fail(Errc::overloaded, "too many stream changes are on their way"));
+    });
+  }
+  ++changes_;
+  controller_.propose(
+      controller::DeleteStream{stream},
+      scope_.wrap([this, done = std::move(done)](Result<controller::Outcome> outcome) mutable {
+        --changes_;
+        if (!outcome) return done(fail(std::move(outcome.error())));
+        done({});
+      }));
+}
+
+// --- Look -----------------------------------------------------------------------------------------
+
+PartitionStatus StreamAdmin::status_of(const controller::PartitionEntry& entry) const {
+  PartitionStatus out;
+  out.index = entry.id.index;
+  out.leader = entry.leader;
+  out.epoch = entry.epoch;
+  for (const controller::ReplicaEntry& replica : entry.replicas)
+    out.replicas.push_back(replica.node);
+  out.isr = entry.isr;
+  out.elr = entry.elr;
+  out.state = entry.leader ? PartitionState::online : PartitionState::offline;
+  if (entry.leader != controller_.identity().node) return out;
+  const partition::Partition* partition = replicas_.find(entry.id);
+  if (partition == nullptr || !partition->ready()) {
+    out.state = PartitionState::starting;
+    return out;
+  }
+  const log::Log& log = partition->log();
+  if (log.recovery().condition == log::Condition::damaged) out.state = PartitionState::damaged;
+  out.log_start = log.log_start();
+  out.hw = partition->hw();
+  out.leo = log.leo();
+  out.bytes = log.stats().bytes;
+  return out;
+}
+
+StreamStatus StreamAdmin::status_of(const controller::StreamEntry& entry) const {
+  StreamStatus out{.id = entry.id,
+                   .config = entry.config,
+                   .created = entry.created,
+                   .partitions = {},
+                   .warnings = {}};
+  for (const controller::PartitionEntry& partition : entry.partitions) {
+    out.partitions.push_back(status_of(partition));
+    if (partition.data_lost)
+      out.warnings.push_back("partition " + partition.id.index.to_string() +
+                             ": the storage of its last in-sync replica is gone");
+  }
+  return out;
+}
+
+void StreamAdmin::list(Done<std::vector<StreamStatus>> done) {
+  world_.loop.post(scope_.wrap([this, done = std::move(done)]() mutable {
+    std::vector<StreamStatus> out;
+    for (const auto& [id, entry] : controller_.table().state().streams)
+      out.push_back(status_of(entry));
+    done(std::move(out));
+  }));
+}
+
+void StreamAdmin::describe(const StreamRef& stream, Done<StreamStatus> done) {
+  world_.loop.post(scope_.wrap([this, stream, done = std::move(done)]() mutable {
+    const controller::MetadataTable& table = controller_.table();
+    const controller::StreamEntry* entry =
+        stream.id ? table.stream(stream.id) : table.stream_named(stream.name);
+    if (entry == nullptr) return done(fail(Errc::unknown_stream, stream.name));
+    done(status_of(*entry));
+  }));
+}
+
+}  // namespace bascule::broker

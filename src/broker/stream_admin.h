@@ -1,0 +1,43 @@
+// Streams as clients see them: create, list, describe, delete. Joins the metadata table (what was
+// decided) with the partitions here (how far they are).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "src/base/ids.h"
+#include "src/broker/api.h"
+#include "src/broker/replicas.h"
+#include "src/controller/controller.h"
+#include "src/env/world.h"
+
+namespace bascule::broker {
+
+class StreamAdmin {
+ public:
+  // All outlive this.
+  StreamAdmin(env::World& world, controller::Controller& controller, Replicas& replicas);
+
+  // As the Api's calls of these names.
+  void create(CreateStream request, Done<StreamStatus> done);
+  void list(Done<std::vector<StreamStatus>> done);
+  void describe(const StreamRef& stream, Done<StreamStatus> done);
+  void remove(StreamId stream, Done<void> done);
+
+ private:
+  struct Creation;
+
+  StreamStatus status_of(const controller::StreamEntry& entry) const;
+  PartitionStatus status_of(const controller::PartitionEntry& entry) const;
+  void on_created(const std::shared_ptr<Creation>& creation, Result<controller::Outcome> outcome);
+  void answer(const std::shared_ptr<Creation>& creation, Result<StreamStatus> result);
+
+  env::World& world_;
+  controller::Controller& controller_;
+  Replicas& replicas_;
+  uint64_t changes_ = 0;  // creations and deletions without an answer
+  env::Scope scope_;
+};
+
+}  // namespace bascule::broker
