@@ -13,10 +13,16 @@ constexpr uint64_t k_has_value = 2;
 
 size_t sized_bytes(std::string_view text) { return varint_size(text.size()) + text.size(); }
 
+// A producer may say any time, so the difference wraps around, as it does when it is read back.
+int64_t timestamp_delta(const RecordView& r, WallTime base_timestamp) {
+  return static_cast<int64_t>(static_cast<uint64_t>(r.timestamp.ns) -
+                              static_cast<uint64_t>(base_timestamp.ns));
+}
+
 // Bytes of a record behind its length.
 size_t frame_bytes(const RecordView& r, WallTime base_timestamp) {
   size_t size = 1 + varint_size(r.offset_delta) +
-                varint_size(zigzag(r.timestamp.ns - base_timestamp.ns)) + sized_bytes(r.subject) +
+                varint_size(zigzag(timestamp_delta(r, base_timestamp))) + sized_bytes(r.subject) +
                 sized_bytes(r.reply) + varint_size(r.headers.size());
   for (const auto& [name, value] : r.headers) size += sized_bytes(name) + sized_bytes(value);
   if (r.key) size += sized_bytes(*r.key);
@@ -29,7 +35,7 @@ void write_record(Bytes& body, const RecordView& r, WallTime base_timestamp) {
   out.varint(frame_bytes(r, base_timestamp));
   out.varint((r.key ? k_has_key : 0) | (r.value ? k_has_value : 0));
   out.varint(r.offset_delta);
-  out.signed_varint(r.timestamp.ns - base_timestamp.ns);
+  out.signed_varint(timestamp_delta(r, base_timestamp));
   out.sized(r.subject);
   out.sized(r.reply);
   if (r.key) out.sized(*r.key);
