@@ -134,16 +134,21 @@ class MemoryLog final : public log::Log {
   model::DurabilityMode durability() const { return mode_; }
   void sync(env::Done<void>) override { ASSERT(false); }
   void read(log::ReadOptions options, env::Done<log::ReadResult> done) override {
-    log::ReadResult out;
-    out.next = options.from;
+    Result<log::ReadResult> out = log::ReadResult{{}, options.from};
+    size_t bytes = 0;
     for (size_t i = 0; i < headers_.size(); ++i) {
       if (headers_[i].next_offset() <= options.from || headers_[i].base_offset >= options.until)
         continue;
-      out.batches.push_back(batches_[i]);
-      out.next = headers_[i].next_offset();
+      bytes += batches_[i].size();
+      if (bytes > options.bytes_max && !out->batches.empty()) break;
+      out->batches.push_back(batches_[i]);
+      out->next = headers_[i].next_offset();
     }
+    if (options.from < start_) out = fail(Errc::not_found, "below the log's start");
+    if (read_error_) out = fail(*read_error_);
     loop_.post([done = std::move(done), out = std::move(out)]() mutable { done(std::move(out)); });
   }
+  void fail_reads(Error error) { read_error_ = std::move(error); }
   void find_time(WallTime time, env::Done<Offset> done) override {
     Offset found = leo();
     for (auto it = headers_.rbegin(); it != headers_.rend() && it->append_time >= time; ++it)
@@ -182,6 +187,7 @@ class MemoryLog final : public log::Log {
   Offset written_;
   Offset durable_;
   Offset hw_;
+  std::optional<Error> read_error_;
   bool full_ = false;
   bool stopped_ = false;
 };
