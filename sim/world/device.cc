@@ -66,12 +66,30 @@ void Device::finish(uint64_t number) {
     parked_.push_back(number);
     return;
   }
+  if (!traps_.empty()) {
+    spring_traps();
+    // A crash has decided about it, or has begun another life.
+    if (!in_flight_.contains(number)) return;
+  }
   std::unique_ptr<Operation> operation = std::move(it->second.operation);
   Life* life = it->second.life;
   in_flight_.erase(it);
   operation->perform(*this);
   if (life == nullptr) return;
   life->arrive([operation = std::move(operation)] { operation->complete(); });
+}
+
+void Device::at_operation(uint64_t count, env::Task task) {
+  traps_.push_back({count, std::move(task)});
+}
+
+void Device::spring_traps() {
+  std::vector<env::Task> sprung;
+  for (Trap& trap : traps_) {
+    if (trap.count-- <= 1) sprung.push_back(std::move(trap.task));
+  }
+  std::erase_if(traps_, [](const Trap& trap) { return trap.task == nullptr; });
+  for (env::Task& task : sprung) task();
 }
 
 bool Device::take_armed(DiskFault fault) {

@@ -69,6 +69,9 @@ class Device {
   void set_stuck(bool stuck);
   // Another tenant takes the free space, or gives it back.
   void set_full(bool full);
+  // Runs `task` when the `count`-th operation from now is about to take effect: crashes that hit the
+  // moments that matter.
+  void at_operation(uint64_t count, env::Task task);
   // Damages a durable byte of some file. `pick` selects the place. False: nothing is there to damage.
   bool rot(uint64_t pick, std::string_view path_suffix = {});
   bool spoil(uint64_t pick, std::string_view path_suffix = {});
@@ -121,6 +124,7 @@ class Device {
   void start(Life* life, std::unique_ptr<Operation> operation, Duration base);
   void schedule(uint64_t number, Duration latency);
   void finish(uint64_t number);
+  void spring_traps();
   bool take_armed(DiskFault fault);
   uint64_t draw_number(Domain domain, uint64_t ordinal, uint64_t bound) const;
   std::vector<Storage::Flight> flights() const;
@@ -142,6 +146,11 @@ class Device {
   int64_t slowness_ = 1;
   bool stuck_ = false;
   std::vector<uint64_t> parked_;
+  struct Trap {
+    uint64_t count = 0;
+    env::Task task;
+  };
+  std::vector<Trap> traps_;
   // The lock of the data directory: the SimDisk that holds it, or when the kernel lets go of it.
   const void* lock_holder_ = nullptr;
   SimTime lock_free_at_;

@@ -62,6 +62,11 @@ env::World& Node::world() {
   return life_->world();
 }
 
+Life& Node::life() {
+  REQUIRE(life_ != nullptr);
+  return *life_;
+}
+
 bool Node::alive() const { return life_ && !life_->dead(); }
 Program* Node::program() { return alive() ? life_->program_.get() : nullptr; }
 

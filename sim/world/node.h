@@ -57,6 +57,8 @@ class Node {
   void start(Boot boot);
   // For harnesses that have no Program: the world of the life, which `start` made.
   env::World& world();
+  // Requires that a life is there.
+  Life& life();
   bool alive() const;
   // False from a machine's crash to the next start: such a host answers nothing.
   bool powered() const { return powered_; }

@@ -79,6 +79,7 @@ class Simulation {
   SimNetwork& network() { return *network_; }
 
   TraceHash& trace() { return trace_; }
+  const TraceHash& trace() const { return trace_; }
   uint64_t events_run() const { return events_run_; }
 
   // Probes of the code under test and of the world ("fault.sync_failed"), with their counts.

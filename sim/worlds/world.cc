@@ -1,0 +1,23 @@
+#include "sim/worlds/world.h"
+
+#include "sim/worlds/files.h"
+
+namespace bascule::sim {
+
+std::vector<std::unique_ptr<WorldType>> make_worlds() {
+  std::vector<std::unique_ptr<WorldType>> worlds;
+  worlds.push_back(std::make_unique<FilesWorld>());
+  return worlds;
+}
+
+Outcome outcome_of(const Simulation& sim, const Verdict& verdict) {
+  Outcome out;
+  out.failure = verdict.failure();
+  out.trace = sim.trace().value();
+  out.events = sim.events_run();
+  out.simulated = sim.now();
+  out.counts = sim.counts();
+  return out;
+}
+
+}  // namespace bascule::sim
