@@ -28,9 +28,9 @@ void put(std::string& out, std::string_view field) {
 
 void put(std::string& out, const Command& command) {
   out += std::to_string(static_cast<int>(command.verb)) + '/' + std::to_string(command.max);
-  for (const std::string_view field : {command.argument, command.subject, command.reply, command.queue,
-                                       command.sid, bascule::as_text(command.headers),
-                                       bascule::as_text(command.payload)})
+  for (const std::string_view field :
+       {command.argument, command.subject, command.reply, command.queue, command.sid,
+        bascule::as_text(command.headers), bascule::as_text(command.payload)})
     put(out, field);
 }
 

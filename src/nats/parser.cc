@@ -184,7 +184,8 @@ Parser::Step Parser::parse(ByteView in, Command& out) {
   const size_t line_max =
       found->verb == Verb::info ? limits_.info_line_max : limits_.control_line_max;
   const size_t from = scanned_ > verb_bytes ? scanned_ : verb_bytes;
-  const void* end = from < in.size() ? std::memchr(in.data() + from, '\n', in.size() - from) : nullptr;
+  const void* end =
+      from < in.size() ? std::memchr(in.data() + from, '\n', in.size() - from) : nullptr;
   if (end == nullptr) {
     // A line of line_max bytes may still be followed by its CR.
     if (in.size() > line_max + 1) return broken(ParseError::control_line);

@@ -46,9 +46,9 @@ std::string_view parse_error_text(ParseError error);
 class Parser {
  public:
   struct Limits {
-    size_t control_line_max = 4096;    // bytes of a line, its end not counted
-    size_t payload_max = 1 << 20;      // headers and payload together
-    size_t info_line_max = 32768;      // of INFO, which servers send
+    size_t control_line_max = 4096;  // bytes of a line, its end not counted
+    size_t payload_max = 1 << 20;    // headers and payload together
+    size_t info_line_max = 32768;    // of INFO, which servers send
   };
 
   enum class Outcome : uint8_t { command, need_more, error };

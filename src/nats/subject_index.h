@@ -103,7 +103,7 @@ class SubjectIndex {
     const std::string_view token = take_token(filter, last);
     if (token == ">") return erase_one(node.tail, value);
     const auto literal = token == "*" ? node.literals.end() : node.literals.find(token);
-    Node* next = token == "*"                        ? node.star.get()
+    Node* next = token == "*"                     ? node.star.get()
                  : literal != node.literals.end() ? literal->second.get()
                                                   : nullptr;
     if (next == nullptr) return false;

@@ -50,7 +50,8 @@ Outcome parse_pieces(const std::vector<std::string>& pieces, Parser::Limits limi
     size_t at = 0;
     while (at < buffer.size()) {
       // A copy of exact size, so that the address sanitizer sees any read beyond the input.
-      const std::vector<uint8_t> input(buffer.begin() + static_cast<std::ptrdiff_t>(at), buffer.end());
+      const std::vector<uint8_t> input(buffer.begin() + static_cast<std::ptrdiff_t>(at),
+                                       buffer.end());
       Command command;
       const Parser::Step step = parser.parse(input, command);
       if (step.outcome == Parser::Outcome::error) {
@@ -127,14 +128,15 @@ TEST(nats_parser, a_payload_may_hold_any_bytes) {
 }
 
 TEST(nats_parser, wrong_operations_end_the_connection_at_their_first_wrong_byte) {
-  for (const char* bytes : {"X", "PUBX", "GET / HTTP/1.1", "\r\n", "PI NG", "\x01", "PUB\ra 0\r\n", "CONNECTED "})
+  for (const char* bytes :
+       {"X", "PUBX", "GET / HTTP/1.1", "\r\n", "PI NG", "\x01", "PUB\ra 0\r\n", "CONNECTED "})
     EXPECT_EQ(parse(bytes).error, ParseError::unknown_operation) << bytes;
 }
 
 TEST(nats_parser, wrong_arguments_are_refused) {
-  for (const char* line : {"PUB", "PUB a", "PUB a b c 1", "PUB a -1", "PUB a 1x", "PUB a 99999999999999999999",
-                           "HPUB a 1", "HPUB a 3 2", "SUB a", "SUB a b c d", "UNSUB", "UNSUB a b c",
-                           "MSG a 1", "HMSG a 1 1"})
+  for (const char* line : {"PUB", "PUB a", "PUB a b c 1", "PUB a -1", "PUB a 1x",
+                           "PUB a 99999999999999999999", "HPUB a 1", "HPUB a 3 2", "SUB a",
+                           "SUB a b c d", "UNSUB", "UNSUB a b c", "MSG a 1", "HMSG a 1 1"})
     EXPECT_EQ(parse(std::string(line) + "\r\n").error, ParseError::arguments) << line;
 }
 
@@ -168,7 +170,8 @@ TEST(nats_parser, an_incomplete_message_says_how_many_bytes_it_needs) {
 
 // Mostly right commands, some broken ones.
 std::string some_bytes() {
-  const auto word = rc::gen::element<std::string>("a", "a.b", "x.*", ">", "_INBOX.1", "17", "0", "q");
+  const auto word =
+      rc::gen::element<std::string>("a", "a.b", "x.*", ">", "_INBOX.1", "17", "0", "q");
   std::string out;
   const int count = *rc::gen::inRange(0, 8);
   for (int i = 0; i < count; ++i) {
@@ -180,14 +183,17 @@ std::string some_bytes() {
       case 1: out += "pub " + *word + " " + *word + " " + size + "\r\n" + payload + "\r\n"; break;
       case 2:
         out += "HPUB " + *word + " " + std::to_string(headers.size()) + " " +
-               std::to_string(headers.size() + payload.size()) + "\r\n" + headers + payload + "\r\n";
+               std::to_string(headers.size() + payload.size()) + "\r\n" + headers + payload +
+               "\r\n";
         break;
       case 3: out += "SUB " + *word + " " + *word + "\r\n"; break;
       case 4: out += "UNSUB " + *word + " 3\n"; break;
       case 5: out += "PING\r\n"; break;
       case 6: out += "CONNECT {\"verbose\":false}\r\n"; break;
       case 7: out += "MSG a 1 " + size + "\r\n" + payload + "\r\n"; break;
-      default: out += *rc::gen::weightedElement<std::string>({{9, "PONG\r\n"}, {1, "PUB a b c d e\r\n"}, {1, "JUNK"}});
+      default:
+        out += *rc::gen::weightedElement<std::string>(
+            {{9, "PONG\r\n"}, {1, "PUB a b c d e\r\n"}, {1, "JUNK"}});
     }
   }
   return out;

@@ -60,8 +60,9 @@ TEST(subject_index, the_longest_subject_is_matched_and_removed) {
 }
 
 std::string some_filter() {
-  const auto tokens = *rc::gen::nonEmpty(rc::gen::resize(
-      4, rc::gen::container<std::vector<std::string>>(rc::gen::element<std::string>("a", "b", "cc", "*", ">"))));
+  const auto tokens = *rc::gen::nonEmpty(
+      rc::gen::resize(4, rc::gen::container<std::vector<std::string>>(
+                             rc::gen::element<std::string>("a", "b", "cc", "*", ">"))));
   std::string out;
   for (const std::string& token : tokens) {
     out += (out.empty() ? "" : ".") + token;
