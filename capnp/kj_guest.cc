@@ -14,7 +14,7 @@ constexpr kj::uint k_events_per_task = 512;
 
 KjGuest::KjGuest(env::Loop& loop) : loop_(loop), kj_loop_(static_cast<kj::EventPort&>(*this)) {}
 
-KjGuest::~KjGuest() { REQUIRE(entered_ == 0, entered_); }
+KjGuest::~KjGuest() noexcept { REQUIRE(entered_ == 0, entered_); }
 
 kj::TimePoint KjGuest::now() const {
   return kj::origin<kj::TimePoint>() + loop_.now().ns * kj::NANOSECONDS;

@@ -26,7 +26,7 @@ class KjGuest final : public kj::MonotonicClock, private kj::EventPort {
  public:
   // `loop` outlives the guest; all promises made inside it are gone before it.
   explicit KjGuest(env::Loop& loop);
-  ~KjGuest();
+  ~KjGuest() noexcept;
   KjGuest(const KjGuest&) = delete;
   KjGuest& operator=(const KjGuest&) = delete;
 

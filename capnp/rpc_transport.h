@@ -9,8 +9,7 @@
 
 namespace bascule::rpc {
 
-// `loop` and `network` outlive the transport; the transport outlives its connections. Destroying it
-// breaks those that are left.
+// `loop` and `network` outlive the transport and its connections.
 std::unique_ptr<client::Transport> make_rpc_transport(env::Loop& loop, env::Network& network);
 
 }  // namespace bascule::rpc

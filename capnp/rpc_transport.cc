@@ -1,0 +1,247 @@
+#include "capnp/rpc_transport.h"
+
+#include <utility>
+
+#include "capnp/rpc_wire.h"
+#include "capnp/wire_values.h"
+
+namespace bascule::rpc {
+namespace {
+
+using client::Answer;
+using client::Failure;
+using Streams = std::vector<broker::StreamStatus>;
+
+std::expected<client::StreamInfo, Failure> info_of(wire::StreamInfo::Reader in) {
+  auto out = read_info(in);
+  if (!out) return std::unexpected(Failure{out.error(), {}});
+  return std::move(*out);
+}
+
+// Ends the subscription when its owner drops it.
+class SubscriptionHandle final : public broker::Subscription {
+ public:
+  explicit SubscriptionHandle(std::shared_ptr<ClientSubscription> to) : to_(std::move(to)) {}
+  ~SubscriptionHandle() noexcept override { to_->drop(); }
+  void add_credit(uint64_t bytes) override { to_->add_credit(bytes); }
+
+ private:
+  std::shared_ptr<ClientSubscription> to_;
+};
+
+class RpcConnection final : public client::Connection {
+ public:
+  explicit RpcConnection(std::shared_ptr<Wire> wire) : wire_(std::move(wire)) {}
+  ~RpcConnection() noexcept override { wire_->close(); }
+
+  void on_closed(std::move_only_function<void(Error)> task) override {
+    wire_->on_lost(std::move(task));
+  }
+
+  void create_stream(broker::CreateStream in, Answer<client::StreamInfo> done) override {
+    wire_->call<client::StreamInfo>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().admin.createStreamRequest();
+          write_config(request.initConfig(), in.config);
+          request.setBudgetNs(budget_of(in.deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto& response) { return info_of(response.getStream()); }, std::move(done));
+  }
+
+  void describe_stream(broker::StreamRef stream, MonotonicTime deadline,
+                       Answer<client::StreamInfo> done) override {
+    wire_->call<client::StreamInfo>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().admin.describeStreamRequest();
+          write_ref(request.initStream(), stream);
+          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto& response) { return info_of(response.getStream()); }, std::move(done));
+  }
+
+  void delete_stream(StreamId stream, MonotonicTime deadline, Answer<void> done) override {
+    wire_->call<void>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().admin.deleteStreamRequest();
+          request.setId(stream.value);
+          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto&) { return std::expected<void, Failure>{}; }, std::move(done));
+  }
+
+  void list_streams(MonotonicTime deadline, Answer<Streams> done) override {
+    list_more({}, deadline, std::move(done));
+  }
+
+  void publish(client::PublishRequest in, Answer<broker::PublishAck> done) override {
+    wire_->call<broker::PublishAck>(
+        [&](uint64_t& loan) {
+          auto request =
+              wire_->capabilities().publisher.publishRequest(::capnp::MessageSize{16, 0});
+          request.setStream(in.stream.value);
+          request.setPartition(in.partition.value);
+          request.setEpoch(in.epoch.value);
+          request.setAcks(write_acks(in.acks));
+          request.setBudgetNs(budget_of(in.deadline, wire_->now()));
+          const auto lent = wire_->stream().lend(std::move(in.batch));
+          loan = lent.number;
+          wire::Publisher::PublishParams::Builder params = request;
+          params.adoptBatch(
+              ::capnp::Orphanage::getForMessageContaining(params).referenceExternalData(lent.data));
+          return request.send();
+        },
+        [partition = PartitionId{in.stream, in.partition}](
+            auto& response) -> std::expected<broker::PublishAck, Failure> {
+          return broker::PublishAck{partition, Epoch(response.getEpoch()),
+                                    Offset(response.getBaseOffset()), response.getCount(),
+                                    response.getDuplicate()};
+        },
+        std::move(done));
+  }
+
+  void subscribe(broker::Subscribe in, broker::Subscriber& subscriber,
+                 Answer<broker::SubscribeStarted> done) override {
+    auto subscription = std::make_shared<ClientSubscription>(wire_, subscriber);
+    wire_->call<broker::SubscribeStarted>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().reader.subscribeRequest();
+          request.setStream(in.stream.value);
+          request.setPartition(in.partition.value);
+          write_start(request.initFrom(), in.from);
+          write_stop(request.initUntil(), in.until);
+          request.setFilter(::capnp::Text::Reader(in.filter.c_str(), in.filter.size()));
+          request.setCreditBytes(in.credit_bytes);
+          request.setBudgetNs(budget_of(in.deadline, wire_->now()));
+          request.setSubscriber(subscription->capability());
+          return request.send();
+        },
+        [subscription](auto& response) -> std::expected<broker::SubscribeStarted, Failure> {
+          subscription->begin(response.getSubscription());
+          return broker::SubscribeStarted{
+              std::make_unique<SubscriptionHandle>(subscription),
+              Epoch(response.getEpoch()),
+              Offset(response.getFirst()),
+              Uuid{{response.getLogIdLow(), response.getLogIdHigh()}},
+          };
+        },
+        [subscription,
+         done = std::move(done)](std::expected<broker::SubscribeStarted, Failure> result) mutable {
+          const bool started = result.has_value();
+          done(std::move(result));
+          if (started) subscription->answered();
+        });
+  }
+
+ private:
+  void list_more(Streams so_far, MonotonicTime deadline, Answer<Streams> done) {
+    struct Page {
+      Streams streams;
+      bool more;
+    };
+    const std::string after = so_far.empty() ? "" : so_far.back().config.name;
+    wire_->call<Page>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().admin.listStreamsRequest();
+          request.setAfter(::capnp::Text::Reader(after.c_str(), after.size()));
+          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto& response) -> std::expected<Page, Failure> {
+          Page page{{}, response.getMore()};
+          for (const auto in : response.getStreams()) {
+            auto status = read_status(in);
+            if (!status) return std::unexpected(Failure{status.error(), {}});
+            page.streams.push_back(std::move(*status));
+          }
+          return page;
+        },
+        [this, deadline, so_far = std::move(so_far),
+         done = std::move(done)](std::expected<Page, Failure> page) mutable {
+          if (!page) return done(std::unexpected(std::move(page.error())));
+          for (auto& status : page->streams) so_far.push_back(std::move(status));
+          // A broker that says "more" and gives nothing would be asked for ever.
+          if (!page->more || page->streams.empty() || so_far.size() >= limits::k_streams_max)
+            return done(std::move(so_far));
+          list_more(std::move(so_far), deadline, std::move(done));
+        });
+  }
+
+  std::shared_ptr<Wire> wire_;
+};
+
+// One connection on its way: connected, then logged in, both within the time given.
+class Connecting final : public std::enable_shared_from_this<Connecting> {
+ public:
+  Connecting(std::shared_ptr<KjGuest> guest, std::string token,
+             env::Done<std::unique_ptr<client::Connection>> done)
+      : guest_(std::move(guest)), token_(std::move(token)), done_(std::move(done)) {}
+
+  void start(env::Network& network, env::Address server, Duration timeout) {
+    timer_ = guest_->loop().after(timeout, [self = shared_from_this()] {
+      self->finish(fail(Errc::deadline_exceeded, "the broker did not answer in time"));
+    });
+    network.connect(std::move(server), timeout,
+                    [self = shared_from_this()](Result<std::unique_ptr<env::Stream>> stream) {
+                      self->connected(std::move(stream));
+                    });
+  }
+
+ private:
+  void connected(Result<std::unique_ptr<env::Stream>> stream) {
+    if (!done_) return;
+    if (!stream) return finish(fail(std::move(stream.error())));
+    wire_ = std::make_shared<Wire>(guest_, std::move(*stream));
+    wire_->login(token_, [self = shared_from_this()](std::expected<void, Failure> result) {
+      if (!result) return self->finish(fail(self->refusal(std::move(result.error().error))));
+      auto wire = std::exchange(self->wire_, nullptr);
+      self->finish(std::make_unique<RpcConnection>(std::move(wire)));
+    });
+  }
+
+  // Nothing but the login has been sent, so an end of the connection leaves nothing open.
+  static Error refusal(Error error) {
+    if (error.code == Errc::outcome_unknown) error.code = Errc::connection_lost;
+    if (error.code == Errc::internal) error.code = Errc::unsupported;
+    return error;
+  }
+
+  void finish(Result<std::unique_ptr<client::Connection>> result) {
+    guest_->loop().cancel(std::exchange(timer_, {}));
+    if (wire_) std::exchange(wire_, nullptr)->close();
+    if (auto done = std::exchange(done_, {})) done(std::move(result));
+  }
+
+  std::shared_ptr<KjGuest> guest_;
+  std::string token_;
+  env::Done<std::unique_ptr<client::Connection>> done_;
+  env::TimerId timer_;
+  std::shared_ptr<Wire> wire_;
+};
+
+class RpcTransport final : public client::Transport {
+ public:
+  RpcTransport(env::Loop& loop, env::Network& network)
+      : network_(network), guest_(std::make_shared<KjGuest>(loop)) {}
+
+  void connect(env::Address server, std::string token, Duration timeout,
+               env::Done<std::unique_ptr<client::Connection>> done) override {
+    std::make_shared<Connecting>(guest_, std::move(token), alive_.wrap(std::move(done)))
+        ->start(network_, std::move(server), timeout);
+  }
+
+ private:
+  env::Network& network_;
+  std::shared_ptr<KjGuest> guest_;
+  env::Scope alive_;
+};
+
+}  // namespace
+
+std::unique_ptr<client::Transport> make_rpc_transport(env::Loop& loop, env::Network& network) {
+  return std::make_unique<RpcTransport>(loop, network);
+}
+
+}  // namespace bascule::rpc
