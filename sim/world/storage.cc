@@ -359,6 +359,12 @@ void Storage::sync(InodeId inode, uint64_t sequence) {
   size_t count = 0;
   while (count < f.pending.size() && f.pending[count].sequence <= sequence) ++count;
   if (count == f.pending.size() && !f.diverged) {
+    // What was cut on the way is zeros below what grew again.
+    uint64_t shortest = f.visible.size();
+    for (const Change& change : f.pending) {
+      if (change.kind == Change::Kind::resize) shortest = std::min(shortest, change.position);
+    }
+    if (shortest < f.durable.size()) f.durable.resize(shortest);
     f.durable.resize(f.visible.size());
     for (const Change& change : f.pending) {
       if (change.kind == Change::Kind::resize) {

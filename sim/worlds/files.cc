@@ -21,8 +21,11 @@ Slice contents(uint64_t seed, uint64_t key, uint64_t version, size_t size, size_
   store_le<uint64_t>(at, version);
   store_le<uint64_t>(at + 8, size);
   store_le<uint64_t>(at + 16, key);
-  for (size_t i = 24; i < size; ++i)
-    at[i] = static_cast<uint8_t>(mix64(seed ^ (version << 20) ^ (i / 64)) >> (i % 8 * 8));
+  uint64_t word = mix64(seed ^ (version << 20) ^ key);
+  for (size_t i = 24; i < size; i += 8) {
+    word += 0x9e3779b97f4a7c15;
+    std::memcpy(at + i, &word, std::min<size_t>(8, size - i));
+  }
   return out;
 }
 
