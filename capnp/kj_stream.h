@@ -1,8 +1,8 @@
 // Cap'n Proto messages over an env::Stream: what the RPC system reads and writes.
 //
 // Reading is buffered: many small messages come with one read; the rest of a large one is read straight
-// into the memory that the message then lives in. Writing is coalesced: what is written during a turn
-// leaves at its end as one write; small pieces are copied together, and a piece that was *lent* (a
+// into the memory that the message then lives in. Writing is coalesced: what a run of KJ's events writes
+// leaves as one write; small pieces are copied together, and a piece that was *lent* (a
 // batch) goes by reference. Every message's size is checked from its segment table before memory is
 // taken for it.
 //
@@ -129,7 +129,7 @@ class KjStream final : public ::capnp::MessageStream {
   std::shared_ptr<MessageBuffers> live_;  // memory of the messages that are alive
 
   std::deque<Lent> lent_;
-  std::vector<Slice> pieces_;  // closed pieces of this turn's write
+  std::vector<Slice> pieces_;  // closed pieces of the write being gathered
   BufferRef chunk_;            // where small pieces are gathered: [chunk_begin_, chunk_end_) is new
   uint8_t* chunk_data_ = nullptr;
   size_t chunk_begin_ = 0;

@@ -1,4 +1,4 @@
-// The writing half of KjStream: messages to bytes, gathered per turn.
+// The writing half of KjStream: messages to bytes, gathered per run of KJ's events.
 #include <algorithm>
 #include <cstring>
 
@@ -18,7 +18,7 @@ constexpr size_t k_queued_bytes_max = 2 << 20;
 // What the RPC system takes for the window of its `-> stream` calls: bytes sent and not answered.
 // Credits bound those; this only has to be large enough not to get in their way.
 constexpr int k_stream_window_bytes = 16 << 20;
-// What a turn gathers before it is written without waiting for the turn's end.
+// What is gathered before it is written without waiting for the run's end.
 constexpr size_t k_gathered_bytes_max = 1 << 20;
 
 }  // namespace
@@ -117,7 +117,8 @@ void KjStream::flush_soon() {
   if (pending_bytes_ >= k_gathered_bytes_max) return flush();
   if (flush_planned_) return;
   flush_planned_ = true;
-  guest_.loop().at_turn_end(alive_.wrap([this] {
+  // After the events that run now; the stream below gathers what several such runs of a turn write.
+  guest_.defer(alive_.wrap([this] {
     flush_planned_ = false;
     flush();
   }));

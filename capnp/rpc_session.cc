@@ -66,8 +66,7 @@ wire::Bootstrap::Client make_bootstrap(Session& session) {
 
 Session::Session(ServerContext& context, std::unique_ptr<env::Stream> stream)
     : context_(context),
-      stream_(context.guest, std::move(stream), limits::k_message_bytes_unauthenticated_max),
-      network_(stream_, Side::SERVER, reader_options(), context.guest) {}
+      stream_(context.guest, std::move(stream), limits::k_message_bytes_unauthenticated_max) {}
 
 Session::~Session() noexcept {
   context_.guest.loop().cancel(login_timer_);
@@ -75,6 +74,7 @@ Session::~Session() noexcept {
     while (!subscriptions_.empty()) (*subscriptions_.begin())->drop();
     disconnect_.reset();
     system_.reset();
+    network_.reset();
   });
   ASSERT(status.has_value());
 }
@@ -85,9 +85,10 @@ void Session::start(env::Task ended) {
                                              alive_.wrap([this] { break_off(); }));
   stream_.on_drained(alive_.wrap([this] { drained(); }));
   const Status status = context_.guest.enter([this] {
-    system_.emplace(::capnp::makeRpcServer(network_, make_bootstrap(*this)));
+    network_.emplace(stream_, Side::SERVER, reader_options(), context_.guest);
+    system_.emplace(::capnp::makeRpcServer(*network_, make_bootstrap(*this)));
     system_->setFlowLimit(context_.options.limits.call_bytes_in_flight_max / sizeof(::capnp::word));
-    disconnect_ = network_.onDisconnect()
+    disconnect_ = network_->onDisconnect()
                       .then([this] { finish(); }, [this](kj::Exception&&) { finish(); })
                       .eagerlyEvaluate(nullptr);
   });

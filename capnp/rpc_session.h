@@ -80,7 +80,7 @@ class Session {
   bool add_subscription(GatedSubscription& subscription);
   void remove_subscription(GatedSubscription& subscription);
   // Bytes on their way out of this process.
-  size_t queued_bytes() { return network_.getCurrentQueueSize() + stream_.queued_bytes(); }
+  size_t queued_bytes() { return network_->getCurrentQueueSize() + stream_.queued_bytes(); }
   // Whether deliveries may go on; when not, the waiting ones are told when they may.
   bool writable();
 
@@ -99,7 +99,7 @@ class Session {
   std::set<GatedSubscription*> subscriptions_;
 
   KjStream stream_;
-  ::capnp::TwoPartyVatNetwork network_;
+  std::optional<::capnp::TwoPartyVatNetwork> network_;
   std::optional<::capnp::RpcSystem<::capnp::rpc::twoparty::VatId>> system_;
   std::optional<kj::Promise<void>> disconnect_;
   env::Scope alive_;

@@ -40,17 +40,17 @@ class SubscriberImpl final : public wire::Subscriber::Server {
 
 Wire::Wire(std::shared_ptr<KjGuest> guest, std::unique_ptr<env::Stream> stream)
     : guest_(std::move(guest)),
-      stream_(*guest_, std::move(stream), limits::k_message_bytes_max),
-      network_(stream_, Side::CLIENT, reader_options(), *guest_) {
+      stream_(*guest_, std::move(stream), limits::k_message_bytes_max) {
   const Status status = guest_->enter([this] {
     tasks_.emplace(errors_);
-    system_.emplace(::capnp::makeRpcClient(network_));
+    network_.emplace(stream_, Side::CLIENT, reader_options(), *guest_);
+    system_.emplace(::capnp::makeRpcClient(*network_));
     ::capnp::word scratch[4] = {};
     ::capnp::MallocMessageBuilder message(scratch);
     auto vat = message.getRoot<VatId>();
     vat.setSide(Side::SERVER);
     bootstrap_ = system_->bootstrap(vat).castAs<wire::Bootstrap>();
-    disconnect_ = network_.onDisconnect()
+    disconnect_ = network_->onDisconnect()
                       .then([this] { lost(); }, [this](kj::Exception&&) { lost(); })
                       .eagerlyEvaluate(nullptr);
   });
@@ -70,6 +70,7 @@ void Wire::close() {
     capabilities_.reset();
     bootstrap_.reset();
     system_.reset();
+    network_.reset();
   });
   ASSERT(status.has_value());
   stream_.abort();

@@ -115,7 +115,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   std::move_only_function<void(Error)> on_lost_;
   std::set<ClientSubscription*> subscriptions_;
   KjStream stream_;
-  ::capnp::TwoPartyVatNetwork network_;
+  std::optional<::capnp::TwoPartyVatNetwork> network_;
   std::optional<::capnp::RpcSystem<::capnp::rpc::twoparty::VatId>> system_;
   std::optional<wire::Bootstrap::Client> bootstrap_;
   std::optional<Capabilities> capabilities_;
