@@ -7,6 +7,7 @@
 // sealed: one batch, made once, is sent again and again: the transport alone. build: each batch is made
 // from its records: what a client's own work adds. Prints the median and the best of the rounds.
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,8 +109,7 @@ class NullSink final : public broker::Api {
   std::_Exit(0);
 }
 
-Slice make_batch(const Options& options, const std::string& value) {
-  model::BatchBuilder builder;
+Slice make_batch(model::BatchBuilder& builder, const Options& options, const std::string& value) {
   model::RecordView record;
   record.subject = "bench.rpc";
   record.value = value;
@@ -123,7 +123,7 @@ class Flood {
  public:
   Flood(io::AsioLoop& loop, client::Connection& connection, const Options& options)
       : loop_(loop), connection_(connection), options_(options), value_(options.value_bytes, 'x') {
-    batch_ = make_batch(options_, value_);
+    batch_ = make_batch(builder_, options_, value_);
     model::BatchHeader header = *model::decode_batch_header(batch_, 0);
     values_per_batch_ = header.record_count;
   }
@@ -136,6 +136,7 @@ class Flood {
     for (uint32_t i = 0; i < options_.in_flight; ++i) send();
     loop_.run_until([] { return false; }, {static_cast<int64_t>(seconds_to_run * 1e9)});
     sending_ = false;
+    total_batches_ += batches_;
     const double elapsed =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const double bytes = static_cast<double>(batches_) * values_per_batch_ *
@@ -144,9 +145,14 @@ class Flood {
     return bytes / elapsed;
   }
 
+  double total_gigabytes() const {
+    return static_cast<double>(total_batches_) * values_per_batch_ *
+           static_cast<double>(options_.value_bytes) / 1e9;
+  }
+
  private:
   void send() {
-    if (options_.mode == "build") batch_ = make_batch(options_, value_);
+    if (options_.mode == "build") batch_ = make_batch(builder_, options_, value_);
     ++open_;
     client::PublishRequest request;
     request.stream = StreamId(1);
@@ -167,14 +173,24 @@ class Flood {
   client::Connection& connection_;
   const Options& options_;
   std::string value_;
+  model::BatchBuilder builder_;
   Slice batch_;
   uint32_t values_per_batch_ = 0;
   uint64_t batches_ = 0;
+  uint64_t total_batches_ = 0;
   uint32_t open_ = 0;
   bool sending_ = false;
 };
 
-int flood(uint16_t port, const Options& options) {
+double cpu_seconds(const rusage& used) {
+  const auto seconds_of = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
+}
+
+// Gives the gigabytes of values that it sent.
+double flood(uint16_t port, const Options& options) {
   io::AsioLoop loop;
   io::AsioNetwork network(loop);
   const auto transport = rpc::make_rpc_transport(loop, network);
@@ -187,7 +203,7 @@ int flood(uint16_t port, const Options& options) {
                        }
                        connection = std::move(*result);
                      });
-  if (!loop.run_until([&] { return connection != nullptr; }, seconds(10))) return 1;
+  if (!loop.run_until([&] { return connection != nullptr; }, seconds(10))) std::exit(1);
   Flood flood(loop, *connection, options);
   flood.run(0.3);
   std::vector<double> rates;
@@ -197,7 +213,7 @@ int flood(uint16_t port, const Options& options) {
       "%s batch=%zu value=%zu in_flight=%u: median %.0f MB/s, best %.0f, worst %.0f (of %d)\n",
       options.mode.c_str(), options.batch_bytes, options.value_bytes, options.in_flight,
       rates[rates.size() / 2], rates.back(), rates.front(), options.rounds);
-  return 0;
+  return flood.total_gigabytes();
 }
 
 int run(int argc, char** argv) {
@@ -218,10 +234,17 @@ int run(int argc, char** argv) {
   if (child == 0) serve(port_pipe[1]);
   uint16_t port = 0;
   if (read(port_pipe[0], &port, sizeof port) != sizeof port) return 1;
-  const int status = flood(port, options);
+  const double gigabytes = flood(port, options);
+  rusage client_used{};
+  rusage server_used{};
+  getrusage(RUSAGE_SELF, &client_used);
   kill(child, SIGTERM);
-  waitpid(child, nullptr, 0);
-  return status;
+  wait4(child, nullptr, 0, &server_used);
+  // What it costs does not depend on who else uses the machine: the rate that one processor for each
+  // side would give is the inverse of the greater.
+  std::printf("processor seconds per GB: client %.2f, server %.2f\n",
+              cpu_seconds(client_used) / gigabytes, cpu_seconds(server_used) / gigabytes);
+  return 0;
 }
 
 }  // namespace
