@@ -1,6 +1,7 @@
 #include "src/model/record.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "src/base/crc32c.h"
 #include "src/model/compression.h"
@@ -151,7 +152,7 @@ BufferRef BatchBuilder::finish() {
   BufferRef out = BufferRef::allocate(header_.total_bytes);
   MutableBytes bytes = out.mutable_bytes();
   encode_batch_header(header_, 0, bytes);
-  std::ranges::copy(body, bytes.begin() + limits::k_batch_header_bytes);
+  std::memcpy(bytes.data() + limits::k_batch_header_bytes, body.data(), body.size());
   body_.clear();
   header_ = {};
   record_count_ = next_delta_ = 0;
