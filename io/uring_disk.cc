@@ -1,0 +1,209 @@
+#include "io/uring_disk.h"
+
+#include <fcntl.h>
+#include <liburing.h>
+
+#include <cerrno>
+
+#include "io/errno_error.h"
+#include "io/iovecs.h"
+
+namespace bascule::io {
+namespace {
+
+constexpr uint64_t k_block = env::k_block_bytes;
+constexpr size_t k_read_bytes_max = size_t{1} << 30;  // of one submission
+// Answers in a row that bring a write no block further, before it is given up.
+constexpr int k_idle_answers_max = 8;
+
+constexpr uint64_t align_down(uint64_t n) { return n & ~(k_block - 1); }
+constexpr uint64_t align_up(uint64_t n) { return align_down(n + k_block - 1); }
+
+class WriteOperation final : public UringOperation {
+ public:
+  WriteOperation(std::shared_ptr<OpenFile> file, uint64_t position, std::vector<Slice> pieces,
+                 env::Sync sync, env::Done<void> done)
+      : file_(std::move(file)),
+        position_(position),
+        pieces_(std::move(pieces)),
+        left_(pieces_),
+        sync_(sync),
+        done_(std::move(done)) {
+    ++file_->writes_in_flight;
+  }
+  ~WriteOperation() override { --file_->writes_in_flight; }
+
+  void prepare(io_uring_sqe& sqe) override {
+    const int fd = sync_ == env::Sync::yes ? file_->direct() : file_->buffered();
+    io_uring_prep_writev(&sqe, fd, left_.data(), left_.count(), position_);
+  }
+
+  bool advance(int answer) override {
+    if (answer < 0) {
+      result_ = fail(file_error(-answer, "write", ""));
+      return true;
+    }
+    // A direct write continues at a whole block; what it then writes twice is the same.
+    auto step = static_cast<size_t>(answer);
+    if (sync_ == env::Sync::yes) step = align_down(step);
+    idle_answers_ = step == 0 ? idle_answers_ + 1 : 0;
+    left_.advance(step);
+    position_ += step;
+    if (idle_answers_ < k_idle_answers_max) return left_.empty();
+    result_ = fail(Errc::io_error, "write: the system accepts no bytes");
+    return true;
+  }
+
+  void complete() override {
+    if (!file_->handle_gone) done_(std::move(result_));
+  }
+
+ private:
+  std::shared_ptr<OpenFile> file_;
+  uint64_t position_;
+  std::vector<Slice> pieces_;  // keeps alive what left_ points to
+  Iovecs left_;
+  env::Sync sync_;
+  int idle_answers_ = 0;
+  env::Done<void> done_;
+  Status result_;
+};
+
+class ReadOperation final : public UringOperation {
+ public:
+  ReadOperation(std::shared_ptr<OpenFile> file, uint64_t position, size_t size,
+                env::Done<Slice> done)
+      : file_(std::move(file)),
+        direct_(file_->written_direct),
+        skip_(direct_ ? static_cast<size_t>(position - align_down(position)) : 0),
+        size_(size),
+        from_(position - skip_),
+        buffer_(direct_ ? BufferRef::allocate(align_up(skip_ + size), k_block)
+                        : BufferRef::allocate(size)),
+        into_(buffer_.mutable_bytes()),
+        done_(std::move(done)) {}
+
+  void prepare(io_uring_sqe& sqe) override {
+    const size_t step = std::min(into_.size() - got_, k_read_bytes_max);
+    io_uring_prep_read(&sqe, direct_ ? file_->direct() : file_->buffered(), into_.data() + got_,
+                       static_cast<unsigned>(step), from_ + got_);
+  }
+
+  bool advance(int answer) override {
+    if (answer < 0) {
+      error_ = -answer;
+      return true;
+    }
+    got_ += static_cast<size_t>(answer);
+    // A direct read that ends inside a block has seen the file's end.
+    return answer == 0 || got_ >= skip_ + size_ || (direct_ && got_ % k_block != 0);
+  }
+
+  void complete() override {
+    if (file_->handle_gone) return;
+    if (error_ != 0) return done_(fail(file_error(error_, "read", "")));
+    const size_t end = std::min(got_, skip_ + size_);
+    done_(end > skip_ ? Slice(std::move(buffer_), skip_, end - skip_) : Slice());
+  }
+
+ private:
+  std::shared_ptr<OpenFile> file_;
+  bool direct_;
+  size_t skip_;    // bytes of the buffer before those that were asked for
+  size_t size_;    // asked for
+  uint64_t from_;  // position in the file of the buffer's start
+  BufferRef buffer_;
+  MutableBytes into_;
+  size_t got_ = 0;
+  int error_ = 0;
+  env::Done<Slice> done_;
+};
+
+class SyncOperation final : public UringOperation {
+ public:
+  SyncOperation(std::shared_ptr<OpenFile> file, env::Done<void> done)
+      : file_(std::move(file)), done_(std::move(done)) {}
+
+  void prepare(io_uring_sqe& sqe) override {
+    io_uring_prep_fsync(&sqe, file_->buffered(), IORING_FSYNC_DATASYNC);
+  }
+  bool advance(int answer) override {
+    if (answer < 0) result_ = fail(file_error(-answer, "sync", ""));
+    return true;
+  }
+  void complete() override {
+    if (!file_->handle_gone) done_(std::move(result_));
+  }
+
+ private:
+  std::shared_ptr<OpenFile> file_;
+  env::Done<void> done_;
+  Status result_;
+};
+
+class UringFile final : public FilesFile {
+ public:
+  UringFile(AsioLoop& loop, std::shared_ptr<WorkerPool> names, std::shared_ptr<Uring> ring,
+            std::shared_ptr<OpenFile> file)
+      : FilesFile(loop, std::move(names), std::move(file)), ring_(std::move(ring)) {}
+
+  void write_at(uint64_t position, std::vector<Slice> pieces, env::Sync sync,
+                env::Done<void> done) override {
+    if (Status s = check_write(position, pieces, sync); !s)
+      return complete_later<void>(std::move(s), std::move(done));
+    auto write = std::make_unique<WriteOperation>(file_, position, std::move(pieces), sync,
+                                                  std::move(done));
+    if (sync == env::Sync::yes) file_->written_direct = true;
+    ring_->start(std::move(write));
+  }
+
+  void read_at(uint64_t position, size_t size, env::Done<Slice> done) override {
+    if (Status s = check_read(position, size); !s)
+      return complete_later<Slice>(fail(s.error()), std::move(done));
+    if (size == 0) return complete_later<Slice>(Slice(), std::move(done));
+    ring_->start(std::make_unique<ReadOperation>(file_, position, size, std::move(done)));
+  }
+
+  void sync(env::Done<void> done) override {
+    ring_->start(std::make_unique<SyncOperation>(file_, std::move(done)));
+  }
+
+ private:
+  std::shared_ptr<Uring> ring_;
+};
+
+struct Descriptors {
+  Fd buffered;
+  Fd direct;
+};
+
+}  // namespace
+
+UringDisk::UringDisk(AsioLoop& loop, DataDirectory directory, std::unique_ptr<Uring> ring)
+    : FilesDisk(loop, std::move(directory)), ring_(std::move(ring)) {}
+
+void UringDisk::open(std::string path, env::OpenMode mode,
+                     env::Done<std::unique_ptr<env::File>> done) {
+  const bool writable = mode != env::OpenMode::read_only;
+  auto opened = [this, writable, done = std::move(done)](Result<Descriptors> fds) mutable {
+    if (!fds) return done(fail(std::move(fds.error())));
+    auto file = std::make_shared<OpenFile>(std::move(fds->buffered), std::move(fds->direct),
+                                           writable, names_);
+    done(std::make_unique<UringFile>(loop_, names_, ring_, std::move(file)));
+  };
+  names_->call<Descriptors>(
+      [directory = directory_, path = std::move(path), mode, writable]() -> Result<Descriptors> {
+        BASCULE_TRY(check_path(path, Root::no));
+        Descriptors fds;
+        BASCULE_TRY_ASSIGN(fds.buffered, directory->open_file(path, mode));
+        // Names change on this thread alone, so the second open meets the same file.
+        if (writable) {
+          BASCULE_TRY_ASSIGN(fds.direct, directory->open_file(path, env::OpenMode::read_write,
+                                                              O_DIRECT | O_DSYNC));
+        }
+        return fds;
+      },
+      std::move(opened));
+}
+
+}  // namespace bascule::io
