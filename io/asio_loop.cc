@@ -45,13 +45,15 @@ SteadyTime to_steady(MonotonicTime t) {
 }  // namespace
 
 struct AsioLoop::Impl {
-  using TimerKey = std::pair<MonotonicTime, uint64_t>;  // time, then the id: its order of scheduling
+  using TimerKey =
+      std::pair<MonotonicTime, uint64_t>;  // time, then the id: its order of scheduling
 
   // One thread runs the context; others may post to it, so its own locks stay on.
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   asio::steady_timer alarm{context};
-  MonotonicTime alarm_at = MonotonicTime::never();  // what `alarm` waits for; never: it does not wait
+  MonotonicTime alarm_at =
+      MonotonicTime::never();  // what `alarm` waits for; never: it does not wait
   uint64_t alarm_generation = 0;
 
   std::deque<env::Task> ready;

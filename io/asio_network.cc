@@ -175,8 +175,8 @@ class Connect final : public std::enable_shared_from_this<Connect> {
       return finish(std::move(stream));
     }
     if (next_ < endpoints_.size()) return try_next();
-    const Errc code = error == asio::error::connection_refused ? Errc::connection_refused
-                                                               : Errc::connection_lost;
+    const Errc code =
+        error == asio::error::connection_refused ? Errc::connection_refused : Errc::connection_lost;
     finish(fail(code, address_.to_string() + ": " + error.message()));
   }
 

@@ -139,8 +139,7 @@ void FilesFile::reserve(uint64_t size, env::Done<void> done) {
 
 void FilesFile::truncate(uint64_t size, env::Done<void> done) {
   if (!file_->writable())
-    return complete_later<void>(fail(Errc::invalid, "truncate: opened read-only"),
-                                std::move(done));
+    return complete_later<void>(fail(Errc::invalid, "truncate: opened read-only"), std::move(done));
   auto cut = [file = file_, done = std::move(done)](Status status) mutable {
     if (!file->handle_gone) done(std::move(status));
   };

@@ -32,9 +32,8 @@ Status try_write(AsioLoop& loop, UringDisk& disk, const std::string& name) {
   BASCULE_TRY(wait<void>(loop, [&](auto done) { disk.remove(name, std::move(done)); }));
   BufferRef block = BufferRef::allocate(env::k_block_bytes, env::k_block_bytes);
   std::memset(block.mutable_bytes().data(), 0, block.size());
-  return wait<void>(loop, [&](auto done) {
-    file->write_at(0, {Slice(block)}, env::Sync::yes, std::move(done));
-  });
+  return wait<void>(
+      loop, [&](auto done) { file->write_at(0, {Slice(block)}, env::Sync::yes, std::move(done)); });
 }
 
 Result<std::unique_ptr<env::Disk>> make_uring_disk(AsioLoop& loop, const std::string& path) {

@@ -10,8 +10,8 @@
 namespace bascule::io {
 
 enum class DiskChoice : uint8_t {
-  automatic,    // io_uring where a direct synced write through it works, else the thread pool
-  uring,        // or an error
+  automatic,  // io_uring where a direct synced write through it works, else the thread pool
+  uring,      // or an error
   thread_pool,
 };
 

@@ -106,8 +106,8 @@ class ThreadPoolFile final : public FilesFile {
                 env::Done<void> done) override {
     if (Status s = check_write(position, pieces, sync); !s)
       return complete_later<void>(std::move(s), std::move(done));
-    transfers_->run(std::make_unique<WriteJob>(file_, position, std::move(pieces), sync,
-                                               std::move(done)));
+    transfers_->run(
+        std::make_unique<WriteJob>(file_, position, std::move(pieces), sync, std::move(done)));
   }
 
   void read_at(uint64_t position, size_t size, env::Done<Slice> done) override {
@@ -142,8 +142,8 @@ void ThreadPoolDisk::open(std::string path, env::OpenMode mode,
                           env::Done<std::unique_ptr<env::File>> done) {
   auto opened = [this, mode, done = std::move(done)](Result<Fd> fd) mutable {
     if (!fd) return done(fail(std::move(fd.error())));
-    auto file = std::make_shared<OpenFile>(std::move(*fd), Fd(), mode != env::OpenMode::read_only,
-                                           names_);
+    auto file =
+        std::make_shared<OpenFile>(std::move(*fd), Fd(), mode != env::OpenMode::read_only, names_);
     done(std::make_unique<ThreadPoolFile>(loop_, names_, transfers_, std::move(file)));
   };
   names_->call<Fd>(

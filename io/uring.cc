@@ -3,8 +3,8 @@
 #include <liburing.h>
 #include <sys/eventfd.h>
 
-#include <asio/posix/stream_descriptor.hpp>
 #include <array>
+#include <asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <deque>
 #include <utility>

@@ -151,8 +151,8 @@ class UringFile final : public FilesFile {
                 env::Done<void> done) override {
     if (Status s = check_write(position, pieces, sync); !s)
       return complete_later<void>(std::move(s), std::move(done));
-    auto write = std::make_unique<WriteOperation>(file_, position, std::move(pieces), sync,
-                                                  std::move(done));
+    auto write =
+        std::make_unique<WriteOperation>(file_, position, std::move(pieces), sync, std::move(done));
     if (sync == env::Sync::yes) file_->written_direct = true;
     ring_->start(std::move(write));
   }

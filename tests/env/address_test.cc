@@ -12,7 +12,8 @@ TEST(address, host_and_port_are_read) {
 }
 
 TEST(address, what_is_wrong_is_said) {
-  for (const char* bad : {"", "host", ":1", "host:", "host:65536", "host:-1", "host:1x", "::1:4222"})
+  for (const char* bad :
+       {"", "host", ":1", "host:", "host:65536", "host:-1", "host:1x", "::1:4222"})
     EXPECT_EQ(parse_address(bad).error().code, Errc::invalid) << bad;
 }
 

@@ -24,7 +24,9 @@ class Conformance : public testing::TestWithParam<WorldKind> {
     return harness_->run_until(predicate, k_patience);
   }
   // Runs turns for this long.
-  void run_for(Duration time) { harness_->run_until([] { return false; }, time); }
+  void run_for(Duration time) {
+    harness_->run_until([] { return false; }, time);
+  }
 
   std::unique_ptr<WorldHarness> harness_;
 };
@@ -36,10 +38,10 @@ class NetworkConformance : public Conformance {};
 }  // namespace bascule::env
 
 // For use in namespace bascule::env.
-#define BASCULE_INSTANTIATE_CONFORMANCE(world, kinds)                                     \
-  INSTANTIATE_TEST_SUITE_P(world, LoopConformance, testing::ValuesIn(kinds),              \
-                           [](const auto& info) { return info.param.name; });             \
-  INSTANTIATE_TEST_SUITE_P(world, DiskConformance, testing::ValuesIn(kinds),              \
-                           [](const auto& info) { return info.param.name; });             \
-  INSTANTIATE_TEST_SUITE_P(world, NetworkConformance, testing::ValuesIn(kinds),           \
+#define BASCULE_INSTANTIATE_CONFORMANCE(world, kinds)                           \
+  INSTANTIATE_TEST_SUITE_P(world, LoopConformance, testing::ValuesIn(kinds),    \
+                           [](const auto& info) { return info.param.name; });   \
+  INSTANTIATE_TEST_SUITE_P(world, DiskConformance, testing::ValuesIn(kinds),    \
+                           [](const auto& info) { return info.param.name; });   \
+  INSTANTIATE_TEST_SUITE_P(world, NetworkConformance, testing::ValuesIn(kinds), \
                            [](const auto& info) { return info.param.name; })

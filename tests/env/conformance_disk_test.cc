@@ -83,8 +83,7 @@ TEST_P(DiskConformance, a_synced_write_that_is_not_aligned_is_refused) {
   const Slice two = pattern(1, 2 * k_block_bytes);
   EXPECT_EQ(code_of(t.write(*t.file, 512, {two}, Sync::yes)), Errc::invalid);
   EXPECT_EQ(code_of(t.write(*t.file, 0, {two.sub(0, 512)}, Sync::yes)), Errc::invalid);
-  EXPECT_EQ(code_of(t.write(*t.file, 0, {two.sub(512, k_block_bytes)}, Sync::yes)),
-            Errc::invalid);
+  EXPECT_EQ(code_of(t.write(*t.file, 0, {two.sub(512, k_block_bytes)}, Sync::yes)), Errc::invalid);
   EXPECT_EQ(*t.size(*t.file), 0u);
 }
 
@@ -96,7 +95,8 @@ TEST_P(DiskConformance, many_synced_writes_in_flight_all_land) {
   size_t done = 0;
   for (uint64_t i = 0; i < k_writes; ++i) {
     const Slice bytes = pattern(i, k_bytes);
-    t.file->write_at(i * k_bytes, {bytes.sub(0, k_block_bytes), bytes.sub(k_block_bytes, k_block_bytes)},
+    t.file->write_at(i * k_bytes,
+                     {bytes.sub(0, k_block_bytes), bytes.sub(k_block_bytes, k_block_bytes)},
                      Sync::yes, [&done](Status s) {
                        EXPECT_TRUE(s.has_value());
                        ++done;
@@ -203,8 +203,8 @@ TEST_P(DiskConformance, the_modes_of_opening) {
 TEST_P(DiskConformance, paths_that_leave_the_data_directory_are_refused) {
   DiskSteps t(*harness_);
   const std::string too_long(256, 'n');
-  for (const std::string path : {"..", "../x", "a/../../x", "/etc/passwd", ".", "a/./b", "a//b",
-                                 "a/", too_long.c_str()}) {
+  for (const std::string path :
+       {"..", "../x", "a/../../x", "/etc/passwd", ".", "a/./b", "a//b", "a/", too_long.c_str()}) {
     SCOPED_TRACE(path);
     EXPECT_EQ(code_of(t.open(path, OpenMode::create_or_open)), Errc::invalid);
     EXPECT_EQ(code_of(t.make_dir(path)), Errc::invalid);

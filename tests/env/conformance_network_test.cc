@@ -9,7 +9,9 @@ namespace {
 
 constexpr Duration k_timeout = seconds(5);
 
-uint8_t byte_at(uint64_t position) { return static_cast<uint8_t>(mix64(position / 8) >> (position % 8 * 8)); }
+uint8_t byte_at(uint64_t position) {
+  return static_cast<uint8_t>(mix64(position / 8) >> (position % 8 * 8));
+}
 
 Slice stretch(uint64_t from, size_t size) {
   BufferRef buffer = BufferRef::allocate(size);
@@ -63,9 +65,9 @@ class Pairs {
  public:
   Pairs(WorldHarness& harness, Network& network) : harness_(harness), network_(network) {
     auto r = wait<std::unique_ptr<Listener>>(harness_, [&](auto done) {
-      network_.listen({harness_.host(), 0},
-                      [this](std::unique_ptr<Stream> s) { accepted.push_back(std::move(s)); },
-                      std::move(done));
+      network_.listen(
+          {harness_.host(), 0},
+          [this](std::unique_ptr<Stream> s) { accepted.push_back(std::move(s)); }, std::move(done));
     });
     if (r && *r) listener = std::move(**r);
   }
@@ -128,9 +130,8 @@ TEST_P(NetworkConformance, where_nobody_listens_a_connect_is_refused) {
   ASSERT_TRUE(pairs.listener);
   const Address address = pairs.listener->address();
   pairs.listener.reset();
-  auto r = wait<std::unique_ptr<Stream>>(*harness_, [&](auto done) {
-    network().connect(address, k_timeout, std::move(done));
-  });
+  auto r = wait<std::unique_ptr<Stream>>(
+      *harness_, [&](auto done) { network().connect(address, k_timeout, std::move(done)); });
   ASSERT_TRUE(r.has_value());
   ASSERT_FALSE(r->has_value());
   EXPECT_EQ(r->error().code, Errc::connection_refused);
@@ -143,9 +144,8 @@ TEST_P(NetworkConformance, a_port_can_be_listened_on_again_at_once) {
   const Address address = pairs.listener->address();
   pairs.accepted.clear();  // the side that closes first keeps the connection's remains
   pairs.listener.reset();
-  auto again = wait<std::unique_ptr<Listener>>(*harness_, [&](auto done) {
-    network().listen(address, [](auto) {}, std::move(done));
-  });
+  auto again = wait<std::unique_ptr<Listener>>(
+      *harness_, [&](auto done) { network().listen(address, [](auto) {}, std::move(done)); });
   ASSERT_TRUE(again.has_value());
   EXPECT_TRUE(again->has_value()) << again->error().to_string();
 }

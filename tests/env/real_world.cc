@@ -13,8 +13,7 @@ namespace {
 
 class RealWorld final : public WorldHarness {
  public:
-  explicit RealWorld(io::DiskChoice choice)
-      : choice_(choice), random_(io::random_seed()) {
+  explicit RealWorld(io::DiskChoice choice) : choice_(choice), random_(io::random_seed()) {
     // Below the build directory: the file system of the sources is a real one, /tmp may not be.
     directory_ = BASCULE_BINARY_DIR "/test_data/";
     directory_ += random_.uuid().to_string();
