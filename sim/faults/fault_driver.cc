@@ -270,7 +270,6 @@ void draw_faults(Swarm& swarm, const FaultMenu& menu) {
   }
   if (menu.disk_errors) {
     draw_class("write_error", 2, on_node);
-    draw_class("read_error", 2, on_node);
   }
   const auto picked = [&](PlanItem& item, Prng& random) {
     on_node(item, random);
@@ -280,6 +279,7 @@ void draw_faults(Swarm& swarm, const FaultMenu& menu) {
   if (menu.damage && swarm.random().chance(1, 3)) {
     draw_class("rot", 2, picked);
     draw_class("unreadable", 2, picked);
+    draw_class("read_error", 2, on_node);
     draw_class("misdirected_write", 1, on_node);
     draw_class("misdirected_read", 1, on_node);
   }
@@ -298,7 +298,7 @@ void draw_faults(Swarm& swarm, const FaultMenu& menu) {
   if (menu.clocks) {
     const auto jump = [&](PlanItem& item, Prng& random) {
       on_node(item, random);
-      const auto by = static_cast<int64_t>(random.below(10'000'000'000));
+      const auto by = static_cast<int64_t>(random.below(100'000'000));
       const bool back = item.verb == "wall_jump" && random.chance(1, 2);
       item.arguments.emplace_back("by", back ? -by : by);
     };

@@ -42,7 +42,15 @@ std::string_view disk_fault_name(DiskFault fault);
 
 // Where the plan has damaged what was durable: what oracles allow to be lost.
 struct Damage {
-  enum class Kind : uint8_t { rot, unreadable, misdirected, lost_directory, replaced, rolled_back };
+  enum class Kind : uint8_t {
+    rot,
+    unreadable,
+    failed_read,
+    misdirected,
+    lost_directory,
+    replaced,
+    rolled_back
+  };
   Kind kind = Kind::rot;
   std::string path;  // at the time of the damage
   InodeId inode = 0;
@@ -82,6 +90,8 @@ class Device {
   Storage snapshot() const { return storage_; }
   void roll_back(const Storage& earlier);
   const std::vector<Damage>& damage() const { return damage_; }
+  // Syncs that have failed: what a process wrote may be gone though the machine runs on.
+  uint64_t sync_failures() const { return sync_failures_; }
 
   // A legal image of a machine crash at this moment, operations in flight included.
   Storage crash_image(Chooser& chooser, uint64_t address) const;
@@ -143,6 +153,7 @@ class Device {
   std::map<uint64_t, InFlight> in_flight_;
   std::vector<DiskFault> armed_;
   std::vector<Damage> damage_;
+  uint64_t sync_failures_ = 0;
   int64_t slowness_ = 1;
   bool stuck_ = false;
   std::vector<uint64_t> parked_;

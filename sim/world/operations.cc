@@ -122,13 +122,18 @@ void Device::ReadOperation::perform(Device& device) {
   uint64_t position = position_;
   if (!device.armed_.empty()) {
     if (device.take_armed(DiskFault::read_error)) {
+      device.damage_.push_back({Damage::Kind::failed_read, storage.path_of(file_->inode),
+                                file_->inode, position_, size_, device.sim_.now()});
       result_ = fail(Errc::io_error, "read: medium error");
       return;
     }
     if (storage.size(file_->inode) > env::k_block_bytes && size_ > 0 &&
-        device.take_armed(DiskFault::misdirected_read))
+        device.take_armed(DiskFault::misdirected_read)) {
+      device.damage_.push_back({Damage::Kind::misdirected, storage.path_of(file_->inode),
+                                file_->inode, position_, size_, device.sim_.now()});
       position = misdirected(position_, size_, storage.size(file_->inode),
                              device.draw_number(Domain::disk_fault, device.operations_, 1 << 20));
+    }
   }
   result_ = storage.read(file_->inode, position, size_);
   device.sim_.trace().add(position, result_->size());
@@ -146,6 +151,7 @@ void Device::SyncOperation::perform(Device& device) {
     for (const auto& [fault, failure] : flavours) {
       if (!device.take_armed(fault)) continue;
       storage.fail_sync(file_->inode, sequence_, failure, device.sim_.chooser());
+      ++device.sync_failures_;
       result_ = fail(Errc::io_error, "sync: medium error");
       return;
     }

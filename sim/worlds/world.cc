@@ -1,12 +1,14 @@
 #include "sim/worlds/world.h"
 
 #include "sim/worlds/files.h"
+#include "sim/worlds/storage/storage_world.h"
 
 namespace bascule::sim {
 
 std::vector<std::unique_ptr<WorldType>> make_worlds() {
   std::vector<std::unique_ptr<WorldType>> worlds;
   worlds.push_back(std::make_unique<FilesWorld>());
+  worlds.push_back(std::make_unique<StorageWorld>());
   return worlds;
 }
 

@@ -1,0 +1,69 @@
+#include "sim/worlds/storage/log_program.h"
+
+namespace bascule::sim {
+
+LogProgram::LogProgram(env::World& world, const LogSetup& setup, LogWatcher& watcher, bool serve)
+    : world_(world), setup_(setup), watcher_(watcher), serve_(serve) {
+  watcher_.opening();
+  world_.disk.lock(scope_.wrap([this](Status s) {
+    if (!s) return world_.loop.fail_stop(s.error());
+    log::open_log_store(world_, setup_.store,
+                        scope_.wrap([this](Result<std::unique_ptr<log::LogStore>> store) {
+                          if (!store) return world_.loop.fail_stop(store.error());
+                          store_ = std::move(*store);
+                          open_next();
+                        }));
+  }));
+}
+
+void LogProgram::open_next() {
+  const size_t index = logs_.size();
+  if (index < setup_.logs.size()) {
+    store_->open_log(setup_.logs[index],
+                     scope_.wrap([this, index](Result<std::unique_ptr<log::Log>> log) {
+                       if (log) {
+                         logs_.push_back(std::move(*log));
+                         watcher_.opened(index, *logs_.back());
+                       } else {
+                         logs_.push_back(nullptr);
+                         watcher_.failed_to_open(index, log.error());
+                       }
+                       open_next();
+                     }));
+    return;
+  }
+  opened_all_ = true;
+  if (!serve_) return;
+  watcher_.start_begun();
+  store_->start_serving(scope_.wrap([this](Status s) {
+    // A full disk may have room again at the next try.
+    if (!s) return world_.loop.fail_stop(s.error());
+    serving_ = true;
+    watcher_.serving();
+  }));
+}
+
+void LogProgram::stop() {
+  if (!serving_ || stopping_) return;
+  stopping_ = true;
+  serving_ = false;
+  watcher_.stop_begun();
+  stop_next(0);
+}
+
+void LogProgram::stop_next(size_t index) {
+  while (index < logs_.size() && !logs_[index]) ++index;
+  if (index < logs_.size()) {
+    logs_[index]->stop(scope_.wrap([this, index](Status s) {
+      if (!s) return world_.loop.fail_stop(s.error());
+      stop_next(index + 1);
+    }));
+    return;
+  }
+  store_->stop(scope_.wrap([this](Status s) {
+    if (!s) return world_.loop.fail_stop(s.error());
+    watcher_.stopped();
+  }));
+}
+
+}  // namespace bascule::sim
