@@ -23,6 +23,8 @@ class Sandbox final : public LogWatcher {
       : sim_(seed, &worst_), setup_(setup), ledgers_(ledgers) {
     node_ = &sim_.add_node({.host = "sandbox", .disk = {.fixed_latency = true}});
     node_->device().roll_back(image);
+    // Room enough: a full disk may refuse to recover, which is no finding.
+    node_->device().set_full(false);
   }
 
   // Recovers what is on the disk; `found` is then what it is. False: `wrong()` says why.
@@ -31,7 +33,7 @@ class Sandbox final : public LogWatcher {
     left_ = setup_.logs.size();
     if (node_->alive()) node_->crash_machine();
     node_->start([this](env::World& world) {
-      return std::make_unique<LogProgram>(world, setup_, *this, false);
+      return std::make_unique<LogProgram>(*node_, world, setup_, *this, false);
     });
     sim_.run_until_true(sim_.now() + k_recovery_max,
                         [this] { return left_ == 0 || !wrong_.empty() || !node_->alive(); });
@@ -73,7 +75,7 @@ class Sandbox final : public LogWatcher {
       return;
     }
     log.read({from, log.leo(), 64 << 10},
-             node_program().scope().wrap([this, index, &log, from](Result<log::ReadResult> r) {
+             node_program().heard([this, index, &log, from](Result<log::ReadResult> r) {
                const LogLedger& ledger = ledgers_[index];
                if (!r) return failed_read(index, log, from, r.error());
                Offset next = from;

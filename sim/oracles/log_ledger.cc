@@ -97,20 +97,29 @@ std::string LogLedger::check_batches(ByteView batches, Offset& from, bool strict
   return {};
 }
 
-std::vector<log::EpochStart> LogLedger::epochs(Offset log_start, Offset leo) const {
-  std::vector<log::EpochStart> out;
+bool LogLedger::same_epochs(const std::vector<log::EpochStart>& theirs, Offset log_start,
+                            Offset leo) const {
+  std::vector<log::EpochStart> ours;
   for (const LedgerEntry& entry : entries_) {
     if (entry.next <= log_start) continue;
     if (entry.base >= leo) break;
-    if (out.empty() || out.back().epoch < entry.epoch) out.push_back({entry.epoch, entry.base});
+    const Offset start = std::max(entry.base, log_start);
+    if (ours.empty() || ours.back().epoch < entry.epoch) ours.push_back({entry.epoch, start});
   }
-  return out;
+  // They may know epochs from below the log's start.
+  std::vector<log::EpochStart> seen;
+  for (log::EpochStart e : theirs) {
+    e.start = std::max(e.start, log_start);
+    if (!seen.empty() && seen.back().start == e.start) seen.pop_back();
+    if (e.start < leo) seen.push_back(e);
+  }
+  return seen == ours;
 }
 
 Offset LogLedger::find_time(Offset log_start, Offset leo, WallTime time) const {
   for (const LedgerEntry& entry : entries_) {
     if (entry.next <= log_start || entry.base >= leo) continue;
-    if (entry.append_time >= time) return entry.base;
+    if (entry.append_time >= time) return std::max(entry.base, log_start);
   }
   return leo;
 }

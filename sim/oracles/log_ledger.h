@@ -67,8 +67,8 @@ class LogLedger {
   std::string check_batch(ByteView batch, bool strict) const;
   // Whole batches end to end that should begin with the one that holds `from`; moves `from` behind them.
   std::string check_batches(ByteView batches, Offset& from, bool strict) const;
-  // What the epochs of a log that holds [log_start, leo) must be.
-  std::vector<log::EpochStart> epochs(Offset log_start, Offset leo) const;
+  // Whether the epochs of a log that holds [log_start, leo) are those of its batches.
+  bool same_epochs(const std::vector<log::EpochStart>& theirs, Offset log_start, Offset leo) const;
   // First offset of the first batch in [log_start, leo) at or after the time; leo: none.
   Offset find_time(Offset log_start, Offset leo, WallTime time) const;
 

@@ -2,13 +2,14 @@
 
 namespace bascule::sim {
 
-LogProgram::LogProgram(env::World& world, const LogSetup& setup, LogWatcher& watcher, bool serve)
-    : world_(world), setup_(setup), watcher_(watcher), serve_(serve) {
+LogProgram::LogProgram(Node& node, env::World& world, const LogSetup& setup, LogWatcher& watcher,
+                       bool serve)
+    : node_(node), world_(world), setup_(setup), watcher_(watcher), serve_(serve) {
   watcher_.opening();
-  world_.disk.lock(scope_.wrap([this](Status s) {
+  world_.disk.lock(heard([this](Status s) {
     if (!s) return world_.loop.fail_stop(s.error());
     log::open_log_store(world_, setup_.store,
-                        scope_.wrap([this](Result<std::unique_ptr<log::LogStore>> store) {
+                        heard([this](Result<std::unique_ptr<log::LogStore>> store) {
                           if (!store) return world_.loop.fail_stop(store.error());
                           store_ = std::move(*store);
                           open_next();
@@ -20,7 +21,7 @@ void LogProgram::open_next() {
   const size_t index = logs_.size();
   if (index < setup_.logs.size()) {
     store_->open_log(setup_.logs[index],
-                     scope_.wrap([this, index](Result<std::unique_ptr<log::Log>> log) {
+                     heard([this, index](Result<std::unique_ptr<log::Log>> log) {
                        if (log) {
                          logs_.push_back(std::move(*log));
                          watcher_.opened(index, *logs_.back());
@@ -35,7 +36,7 @@ void LogProgram::open_next() {
   opened_all_ = true;
   if (!serve_) return;
   watcher_.start_begun();
-  store_->start_serving(scope_.wrap([this](Status s) {
+  store_->start_serving(heard([this](Status s) {
     // A full disk may have room again at the next try.
     if (!s) return world_.loop.fail_stop(s.error());
     serving_ = true;
@@ -54,13 +55,13 @@ void LogProgram::stop() {
 void LogProgram::stop_next(size_t index) {
   while (index < logs_.size() && !logs_[index]) ++index;
   if (index < logs_.size()) {
-    logs_[index]->stop(scope_.wrap([this, index](Status s) {
+    logs_[index]->stop(heard([this, index](Status s) {
       if (!s) return world_.loop.fail_stop(s.error());
       stop_next(index + 1);
     }));
     return;
   }
-  store_->stop(scope_.wrap([this](Status s) {
+  store_->stop(heard([this](Status s) {
     if (!s) return world_.loop.fail_stop(s.error());
     watcher_.stopped();
   }));

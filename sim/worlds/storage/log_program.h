@@ -34,7 +34,7 @@ class LogWatcher {
 class LogProgram final : public Program {
  public:
   // `serve`: goes on to start_serving once all logs are open.
-  LogProgram(env::World& world, const LogSetup& setup, LogWatcher& watcher, bool serve);
+  LogProgram(Node& node, env::World& world, const LogSetup& setup, LogWatcher& watcher, bool serve);
 
   env::World& world() { return world_; }
   bool serving() const { return serving_; }
@@ -44,7 +44,14 @@ class LogProgram final : public Program {
   // Null: it could not be opened.
   log::Log* log(size_t index) { return logs_[index].get(); }
   log::LogStore* store() { return store_.get(); }
-  const env::Scope& scope() const { return scope_; }
+  // For completions: nothing is heard of a program that has gone, or of a process that died in the very
+  // turn that calls (what it does after fail_stop has no effect).
+  template <class F>
+  auto heard(F f) const {
+    return scope_.wrap([&node = node_, f = std::move(f)](auto&&... args) mutable {
+      if (node.alive()) f(std::forward<decltype(args)>(args)...);
+    });
+  }
 
   // Stops the logs and the store, then tells the watcher.
   void stop();
@@ -53,6 +60,7 @@ class LogProgram final : public Program {
   void open_next();
   void stop_next(size_t index);
 
+  Node& node_;
   env::World& world_;
   const LogSetup& setup_;
   LogWatcher& watcher_;

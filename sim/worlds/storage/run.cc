@@ -97,7 +97,7 @@ class StorageRun final : public LogWatcher {
 
   void start() {
     node_->start([this](env::World& world) {
-      return std::make_unique<LogProgram>(world, setup_, *this, true);
+      return std::make_unique<LogProgram>(*node_, world, setup_, *this, true);
     });
   }
 
@@ -108,6 +108,7 @@ class StorageRun final : public LogWatcher {
     note_damage();
     for (LogState& state : states_) state.truncating = false;
     if (death.cause == DeathCause::machine_crash) {
+      same_boot_ = false;
       for (LogLedger& ledger : ledgers_) ledger.forget_written();
     }
     if (sync_failures_ != node_->device().sync_failures()) {
@@ -185,12 +186,12 @@ class StorageRun final : public LogWatcher {
     if (report.condition == log::Condition::suspect) state.suspect_mark = true;
     ledger.recovered(log.log_start(), log.leo());
     if (ledger.last_epoch() > state.epoch) state.epoch = ledger.last_epoch();
-    if (!ledger.damaged() && log.epochs() != ledger.epochs(log.log_start(), log.leo()))
+    if (!ledger.damaged() && !ledger.same_epochs(log.epochs(), log.log_start(), log.leo()))
       verdict_.fire("O3", name + ": its epochs are not those of its batches");
-    if (log.recovered_hw() > log.leo() || log.recovered_hw() > state.hw_noted)
+    if (log.recovered_hw() > log.leo() ||
+        log.recovered_hw() > std::max(state.hw_noted, log.log_start()))
       verdict_.fire("O6",
                     name + ": recovered a high watermark of " + log.recovered_hw().to_string());
-    state.hw_noted = std::min(state.hw_noted, log.leo());
     log.check_invariants();
     log.on_progress([this, index, &log] { progressed(index, log); });
   }
@@ -214,7 +215,11 @@ class StorageRun final : public LogWatcher {
     if (report.lost) verdict_.fire("O13", name + " is called lost, and is not");
     if (report.created && ledger.end().value > 0 && ledger.synced().value > 0)
       verdict_.fire("O1", name + " was made anew over what there was");
-    if (report.condition == log::Condition::clean && !clean_possible_ && !report.created)
+    // In memory mode the same boot is proof enough, unless pages went with a failed sync.
+    const bool survived =
+        setup_.logs[index].durability == model::DurabilityMode::memory && same_boot_;
+    if (report.condition == log::Condition::clean && !clean_possible_ && !survived &&
+        !report.created)
       verdict_.fire("O13", name + " is called clean after an unclean stop");
     if (clean_certain_ && !states_[index].suspect_mark && report.condition != log::Condition::clean)
       verdict_.fire("O13", name + " is not called clean after a clean stop");
@@ -230,6 +235,7 @@ class StorageRun final : public LogWatcher {
 
   void start_begun() override { clean_certain_ = false; }
   void serving() override {
+    same_boot_ = true;
     clean_possible_ = false;
     for (size_t i = 0; i < ledgers_.size(); ++i) {
       if (log::Log* log = program()->log(i)) {
@@ -283,29 +289,28 @@ class StorageRun final : public LogWatcher {
   void read(size_t index, log::Log& log, log::ReadOptions options, AfterRead after) {
     const uint64_t truncations = ledgers_[index].truncations();
     const Offset leo = log.leo();
-    log.read(
-        options, program()->scope().wrap([this, index, &log, options, truncations, leo,
-                                          after = std::move(after)](Result<log::ReadResult> r) {
-          note_damage();
-          const LogLedger& ledger = ledgers_[index];
-          const bool same_history = truncations == ledger.truncations() && !ledger.damaged();
-          if (!r) return failed_read(index, log, options, same_history, r.error(), after);
-          Offset next = options.from;
-          for (const Slice& batches : r->batches) {
-            sim_.trace().add_bytes(batches);
-            const std::string wrong = ledger.check_batches(batches, next, same_history);
-            if (!wrong.empty())
-              return verdict_.fire(wrong.substr(0, wrong.find(' ')),
-                                   "log " + std::to_string(index) + ": " + wrong);
-          }
-          if (same_history && next != r->next)
-            verdict_.fire("O10", "a read says that it goes on at " + r->next.to_string() +
-                                     ", it ends at " + next.to_string());
-          if (same_history && r->batches.empty() && options.from < std::min(leo, options.until))
-            verdict_.fire("O10", "a read from " + options.from.to_string() +
-                                     " gave nothing, LEO is " + leo.to_string());
-          if (after) after(next, r->batches.empty());
-        }));
+    log.read(options, program()->heard([this, index, &log, options, truncations, leo,
+                                        after = std::move(after)](Result<log::ReadResult> r) {
+      note_damage();
+      const LogLedger& ledger = ledgers_[index];
+      const bool same_history = truncations == ledger.truncations() && !ledger.damaged();
+      if (!r) return failed_read(index, log, options, same_history, r.error(), after);
+      Offset next = options.from;
+      for (const Slice& batches : r->batches) {
+        sim_.trace().add_bytes(batches);
+        const std::string wrong = ledger.check_batches(batches, next, same_history);
+        if (!wrong.empty())
+          return verdict_.fire(wrong.substr(0, wrong.find(' ')),
+                               "log " + std::to_string(index) + ": " + wrong);
+      }
+      if (same_history && next != r->next)
+        verdict_.fire("O10", "a read says that it goes on at " + r->next.to_string() +
+                                 ", it ends at " + next.to_string());
+      if (same_history && r->batches.empty() && options.from < std::min(leo, options.until))
+        verdict_.fire("O10", "a read from " + options.from.to_string() + " gave nothing, LEO is " +
+                                 leo.to_string());
+      if (after) after(next, r->batches.empty());
+    }));
   }
 
   void failed_read(size_t index, log::Log& log, const log::ReadOptions& options, bool same_history,
@@ -356,7 +361,7 @@ class StorageRun final : public LogWatcher {
     } else if (item.verb == "trim") {
       trim(item, index, *log);
     } else if (item.verb == "compact") {
-      log->compact_thin_segments(p->scope().wrap([this](Status s) { expect(s, "compaction"); }));
+      log->compact_thin_segments(p->heard([this](Status s) { expect(s, "compaction"); }));
     } else if (item.verb == "note_hw") {
       const Offset leo = log->durable_leo();
       const auto back = static_cast<uint64_t>(item.get("back"));
@@ -367,11 +372,10 @@ class StorageRun final : public LogWatcher {
     } else if (item.verb == "epoch") {
       states_[index].epoch = states_[index].epoch.next();
     } else if (item.verb == "clear_suspect") {
-      p->store()->clear_suspect(setup_.logs[index].partition,
-                                p->scope().wrap([this, index](Status s) {
-                                  if (s) states_[index].suspect_mark = false;
-                                  expect(s, "clear_suspect");
-                                }));
+      p->store()->clear_suspect(setup_.logs[index].partition, p->heard([this, index](Status s) {
+        if (s) states_[index].suspect_mark = false;
+        expect(s, "clear_suspect");
+      }));
     }
   }
 
@@ -398,12 +402,11 @@ class StorageRun final : public LogWatcher {
         static_cast<model::Compression>(item.get("packed") % 3));
     if (!log.has_space(batch.size())) {
       sim_.count("op.wait_for_space");
-      log.make_space(batch.size(),
-                     program()->scope().wrap([this, &item, index, &log, left](Status s) {
-                       if (s) return append(item, index, log, left);
-                       sim_.count("op.no_space");
-                       expect(s, "make_space");
-                     }));
+      log.make_space(batch.size(), program()->heard([this, &item, index, &log, left](Status s) {
+        if (s) return append(item, index, log, left);
+        sim_.count("op.no_space");
+        expect(s, "make_space");
+      }));
       return;
     }
     append_now(item, index, log, batch);
@@ -433,7 +436,7 @@ class StorageRun final : public LogWatcher {
       verdict_.fire("O11", "an append reports other offsets than it was given");
     const uint64_t truncations = ledgers_[index].truncations();
     log.durable(
-        appended.ticket, program()->scope().wrap([this, index, &log, entry, truncations](Status s) {
+        appended.ticket, program()->heard([this, index, &log, entry, truncations](Status s) {
           if (!s) return expect(s, "durable");
           sim_.count("op.acked");
           if (truncations == ledgers_[index].truncations() && log.durable_leo() < entry.next)
@@ -450,8 +453,8 @@ class StorageRun final : public LogWatcher {
     const uint64_t truncations = ledger.truncations();
     const Offset start = log.log_start();
     const Offset leo = log.leo();
-    log.find_time(time, program()->scope().wrap([this, index, truncations, start, leo, time,
-                                                 &log](Result<Offset> r) {
+    log.find_time(time, program()->heard([this, index, truncations, start, leo, time,
+                                          &log](Result<Offset> r) {
       note_damage();
       const LogLedger& l = ledgers_[index];
       if (truncations != l.truncations() || l.damaged() || start != log.log_start() ||
@@ -468,7 +471,7 @@ class StorageRun final : public LogWatcher {
   void sync(size_t index, log::Log& log) {
     const Offset leo = log.leo();
     const uint64_t truncations = ledgers_[index].truncations();
-    log.sync(program()->scope().wrap([this, index, leo, truncations, &log](Status s) {
+    log.sync(program()->heard([this, index, leo, truncations, &log](Status s) {
       if (!s) return expect(s, "sync");
       if (truncations != ledgers_[index].truncations() || states_[index].truncating) return;
       if (log.durable_leo() < leo)
@@ -485,7 +488,7 @@ class StorageRun final : public LogWatcher {
     const Offset to = log.leo() - back;
     state.truncating = true;
     ledgers_[index].truncating(to);
-    log.truncate(to, program()->scope().wrap([this, index, to, &log](Status s) {
+    log.truncate(to, program()->heard([this, index, to, &log](Status s) {
       states_[index].truncating = false;
       if (!s) return expect(s, "truncate");
       LogLedger& ledger = ledgers_[index];
@@ -494,8 +497,7 @@ class StorageRun final : public LogWatcher {
       if (!ledger.damaged() && log.leo() != expected)
         verdict_.fire("O3", "cut to " + to.to_string() + ", LEO is " + log.leo().to_string());
       ledger.truncated(log.leo());
-      states_[index].hw_noted = std::min(states_[index].hw_noted, log.leo());
-      if (!ledger.damaged() && log.epochs() != ledger.epochs(log.log_start(), log.leo()))
+      if (!ledger.damaged() && !ledger.same_epochs(log.epochs(), log.log_start(), log.leo()))
         verdict_.fire("O3", "after a cut the epochs are not those of the batches");
       ledger.promise_synced(log.durable_leo());
     }));
@@ -505,7 +507,7 @@ class StorageRun final : public LogWatcher {
     if (states_[index].truncating) return;
     const Offset to = pick(item, log.log_start(), std::max(log.log_start(), log.durable_leo()));
     ledgers_[index].moving_start(to);
-    log.set_log_start(to, program()->scope().wrap([this, index, to, &log](Status s) {
+    log.set_log_start(to, program()->heard([this, index, to, &log](Status s) {
       if (!s) return expect(s, "set_log_start");
       if (log.log_start() < to)
         verdict_.fire("O15", "log start is " + log.log_start().to_string() +
@@ -530,6 +532,7 @@ class StorageRun final : public LogWatcher {
   // A clean stop may be on disk; it is, and nothing has begun since.
   bool clean_possible_ = true;
   bool clean_certain_ = false;
+  bool same_boot_ = true;  // the machine has run on since the store served last
   bool lost_all_ = false;  // the plan has hit what all logs share
 };
 
