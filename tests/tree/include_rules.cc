@@ -127,11 +127,11 @@ struct Home {
   const char* who;
 };
 constexpr std::array k_homes{
-    Home{"(asio|openssl|nats|spdlog|toml\\+\\+|liburing|prometheus)[/.].*|liburing\\.h|asio\\.hpp",
+    Home{"(asio|openssl|nats|spdlog|liburing|prometheus)[/.].*|liburing\\.h|asio\\.hpp",
          "(io|tests|bench)/.*"},
     // KJ: in capnp/, where it is put together with the loop, and in what tests it.
     Home{"(kj|capnp)/.*", "(capnp|sim|tests|bench|fuzz)/.*|io/(serve|node|cli/)[a-z_/]*\\.(h|cc)"},
-    Home{"(CLI|nlohmann)/.*", "(io|sim|tests|bench)/.*"},
+    Home{"(CLI|nlohmann|toml\\+\\+)/.*", "(io|sim|tests|bench)/.*"},
 };
 
 bool matches(std::string_view text, const char* pattern) {
