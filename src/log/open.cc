@@ -194,7 +194,9 @@ Co<bool> LogImpl::open_file(const SegmentRef& segment) {
                     std::move(done));
       });
   if (!file) co_return fail(std::move(file.error()));
-  segment->file = std::move(*file);
+  // Two readers may have opened it at once: the first handle may be in use, and closing it would drop
+  // the completion of its read.
+  if (!segment->file) segment->file = std::move(*file);
   co_return true;
 }
 
