@@ -48,7 +48,7 @@ class OpenFile {
         direct_(std::move(direct)),
         writable_(writable),
         closer_(std::move(closer)) {}
-  ~OpenFile();
+  virtual ~OpenFile();
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
 

@@ -4,6 +4,7 @@
 #include <liburing.h>
 
 #include <cerrno>
+#include <deque>
 
 #include "io/errno_error.h"
 #include "io/iovecs.h"
@@ -19,9 +20,37 @@ constexpr int k_idle_answers_max = 8;
 constexpr uint64_t align_down(uint64_t n) { return n & ~(k_block - 1); }
 constexpr uint64_t align_up(uint64_t n) { return align_down(n + k_block - 1); }
 
+class WriteOperation;
+
+// An open file, with its writes in flight: all direct, or all cached. A write of the other kind, and all
+// after it, wait here until those have ended (see the header: the two must not meet in one page).
+class UringOpenFile final : public OpenFile {
+ public:
+  UringOpenFile(Fd buffered, Fd direct, bool writable, std::weak_ptr<WorkerPool> closer,
+                std::weak_ptr<Uring> ring)
+      : OpenFile(std::move(buffered), std::move(direct), writable, std::move(closer)),
+        ring_(std::move(ring)) {}
+
+  void start_write(std::unique_ptr<WriteOperation> write);
+  // Once for each write that was submitted and has ended.
+  void write_ended();
+  // What waits owns this file, as this owns it: nobody else would let go of either.
+  void drop_held_without_ring() {
+    if (ring_.expired()) const auto dropped = std::exchange(held_, {});
+  }
+
+ private:
+  void submit_held();
+
+  std::weak_ptr<Uring> ring_;
+  std::deque<std::unique_ptr<WriteOperation>> held_;
+  env::Sync kind_ = env::Sync::no;  // of those submitted
+  uint64_t submitted_ = 0;
+};
+
 class WriteOperation final : public UringOperation {
  public:
-  WriteOperation(std::shared_ptr<OpenFile> file, uint64_t position, std::vector<Slice> pieces,
+  WriteOperation(std::shared_ptr<UringOpenFile> file, uint64_t position, std::vector<Slice> pieces,
                  env::Sync sync, env::Done<void> done)
       : file_(std::move(file)),
         position_(position),
@@ -31,7 +60,10 @@ class WriteOperation final : public UringOperation {
         done_(std::move(done)) {
     ++file_->writes_in_flight;
   }
-  ~WriteOperation() override { --file_->writes_in_flight; }
+  ~WriteOperation() override {
+    --file_->writes_in_flight;
+    file_->drop_held_without_ring();
+  }
 
   void prepare(io_uring_sqe& sqe) override {
     const int fd = sync_ == env::Sync::yes ? file_->direct() : file_->buffered();
@@ -55,11 +87,14 @@ class WriteOperation final : public UringOperation {
   }
 
   void complete() override {
+    file_->write_ended();
     if (!file_->handle_gone) done_(std::move(result_));
   }
 
+  env::Sync sync() const { return sync_; }
+
  private:
-  std::shared_ptr<OpenFile> file_;
+  std::shared_ptr<UringOpenFile> file_;
   uint64_t position_;
   std::vector<Slice> pieces_;  // keeps alive what left_ points to
   Iovecs left_;
@@ -68,6 +103,27 @@ class WriteOperation final : public UringOperation {
   env::Done<void> done_;
   Status result_;
 };
+
+void UringOpenFile::start_write(std::unique_ptr<WriteOperation> write) {
+  held_.push_back(std::move(write));
+  submit_held();
+}
+
+void UringOpenFile::write_ended() {
+  ASSERT(submitted_ > 0);
+  --submitted_;
+  submit_held();
+}
+
+void UringOpenFile::submit_held() {
+  const std::shared_ptr<Uring> ring = ring_.lock();
+  while (ring && !held_.empty() && (submitted_ == 0 || held_.front()->sync() == kind_)) {
+    kind_ = held_.front()->sync();
+    ++submitted_;
+    ring->start(std::move(held_.front()));
+    held_.pop_front();
+  }
+}
 
 class ReadOperation final : public UringOperation {
  public:
@@ -144,17 +200,18 @@ class SyncOperation final : public UringOperation {
 class UringFile final : public FilesFile {
  public:
   UringFile(AsioLoop& loop, std::shared_ptr<WorkerPool> names, std::shared_ptr<Uring> ring,
-            std::shared_ptr<OpenFile> file)
-      : FilesFile(loop, std::move(names), std::move(file)), ring_(std::move(ring)) {}
+            std::shared_ptr<UringOpenFile> file)
+      : FilesFile(loop, std::move(names), file),
+        ring_(std::move(ring)),
+        uring_file_(std::move(file)) {}
 
   void write_at(uint64_t position, std::vector<Slice> pieces, env::Sync sync,
                 env::Done<void> done) override {
     if (Status s = check_write(position, pieces, sync); !s)
       return complete_later<void>(std::move(s), std::move(done));
-    auto write =
-        std::make_unique<WriteOperation>(file_, position, std::move(pieces), sync, std::move(done));
     if (sync == env::Sync::yes) file_->written_direct = true;
-    ring_->start(std::move(write));
+    uring_file_->start_write(std::make_unique<WriteOperation>(
+        uring_file_, position, std::move(pieces), sync, std::move(done)));
   }
 
   void read_at(uint64_t position, size_t size, env::Done<Slice> done) override {
@@ -170,6 +227,7 @@ class UringFile final : public FilesFile {
 
  private:
   std::shared_ptr<Uring> ring_;
+  std::shared_ptr<UringOpenFile> uring_file_;  // file_, as what it is
 };
 
 struct Descriptors {
@@ -187,8 +245,8 @@ void UringDisk::open(std::string path, env::OpenMode mode,
   const bool writable = mode != env::OpenMode::read_only;
   auto opened = [this, writable, done = std::move(done)](Result<Descriptors> fds) mutable {
     if (!fds) return done(fail(std::move(fds.error())));
-    auto file = std::make_shared<OpenFile>(std::move(fds->buffered), std::move(fds->direct),
-                                           writable, names_);
+    auto file = std::make_shared<UringOpenFile>(std::move(fds->buffered), std::move(fds->direct),
+                                                writable, names_, ring_);
     done(std::make_unique<UringFile>(loop_, names_, ring_, std::move(file)));
   };
   names_->call<Descriptors>(

@@ -1,5 +1,5 @@
 // The suites that every world passes. Tests are in conformance_<part>_test.cc; a world instantiates the
-// suites with its kinds by BASCULE_INSTANTIATE_CONFORMANCE.
+// suites with its kinds in a file of its own, as real_world.cc does.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -36,12 +36,3 @@ class DiskConformance : public Conformance {};
 class NetworkConformance : public Conformance {};
 
 }  // namespace bascule::env
-
-// For use in namespace bascule::env.
-#define BASCULE_INSTANTIATE_CONFORMANCE(world, kinds)                           \
-  INSTANTIATE_TEST_SUITE_P(world, LoopConformance, testing::ValuesIn(kinds),    \
-                           [](const auto& info) { return info.param.name; });   \
-  INSTANTIATE_TEST_SUITE_P(world, DiskConformance, testing::ValuesIn(kinds),    \
-                           [](const auto& info) { return info.param.name; });   \
-  INSTANTIATE_TEST_SUITE_P(world, NetworkConformance, testing::ValuesIn(kinds), \
-                           [](const auto& info) { return info.param.name; })
