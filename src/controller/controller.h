@@ -10,9 +10,8 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "src/base/ids.h"
@@ -24,6 +23,7 @@
 #include "src/controller/metadata_log.h"
 #include "src/controller/metadata_table.h"
 #include "src/env/world.h"
+#include "src/log/coroutine.h"
 
 namespace bascule::controller {
 
@@ -52,7 +52,7 @@ class Controller : private CommittedEntries {
 
   const Identity& identity() const { return identity_; }
   // As of all that is committed and applied here.
-  const MetadataTable& table() const { return *table_; }
+  const MetadataTable& table() const { return table_; }
   // Of this process life; 0 until register_broker has completed.
   Incarnation incarnation() const { return incarnation_; }
 
@@ -74,28 +74,26 @@ class Controller : private CommittedEntries {
   void observe(MetadataObserver& observer);
   void forget_observer(MetadataObserver& observer);
 
+  // Not destroyed from inside a completion other than stop's, nor by an observer. Without a stop, what
+  // is pending is never completed.
   // Refuses what is proposed from now on, waits for what is being written, and writes that the stop was
   // clean. No completion runs after `done`.
   void stop(env::Done<void> done);
 
  private:
-  friend class ControllerOpening;
-  struct Pending {
-    env::Done<Outcome> done;
-    size_t bytes = 0;
-  };
+  friend struct ControllerOpening;
 
   Controller(env::World& world, const ControllerOptions& options, const CommandCodec& codec,
-             Identity identity);
+             const Identity& identity, const PersistedIncarnation& persisted);
 
   Status restore(Index index, ByteView snapshot) override;
   Status apply(Index index, Term term, ByteView command) override;
 
-  void committed(size_t bytes, env::Done<Outcome> done, Result<Index> result);
-  void persist_incarnation(PersistedIncarnation next, env::Done<void> done);
-  void propose_registration(std::vector<ReplicaReport> reports, env::Done<Incarnation> done);
+  log::Co<Incarnation> run_registration(std::vector<ReplicaReport> reports);
+  log::Co<void> persist_incarnation(PersistedIncarnation next);
+  void refuse(env::Done<Outcome> done, Error why);
   void maybe_snapshot();
-  void notify_observers();
+  void tell_observers();
 
   env::World& world_;
   const ControllerOptions options_;
@@ -103,22 +101,22 @@ class Controller : private CommittedEntries {
   const Identity identity_;
   PersistedIncarnation persisted_;  // as on disk
   Incarnation incarnation_;
-  std::unique_ptr<MetadataTable> table_;
-  std::unique_ptr<MetadataLog> log_;
-  // Outcome of the entry applied last: its proposer's completion runs right after apply().
+  MetadataTable table_;
+  std::unique_ptr<MetadataLog> log_;  // null while it hands over what it holds
+  // Outcome of the entry that was applied last: its proposer's completion runs right after apply().
   Index last_index_;
   Result<Outcome> last_outcome_ = fail(Errc::internal);
-  size_t pending_commands_ = 0;
-  size_t pending_bytes_ = 0;
+  size_t queued_commands_ = 0;
+  size_t queued_bytes_ = 0;
   uint64_t entries_since_snapshot_ = 0;
   uint64_t bytes_since_snapshot_ = 0;
-  bool snapshot_running_ = false;
+  bool snapshot_due_ = false;  // one is being taken, or is about to be
   bool registering_ = false;
   bool stopping_ = false;
-  std::vector<MetadataObserver*> observers_;  // null: taken back while being told
+  std::vector<MetadataObserver*> observers_;
   std::deque<std::pair<Index, std::vector<Change>>> untold_;
-  bool telling_ = false;
-  env::Scope scope_;
+  env::Scope alive_;
+  log::CoScope scope_;
 };
 
 // Opens the metadata under the data directory, whose lock the caller holds; formats an empty directory

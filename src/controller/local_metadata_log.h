@@ -24,8 +24,8 @@ struct LocalMetadataLogOptions {
       milliseconds(100);  // after it, an idle log writes that its end is durable
 };
 
-// Makes an empty log; what lies in the directory (a formatting that was cut short) is removed. Durable
-// when complete.
+// Makes an empty log; what a formatting that was cut short has left is removed. Durable when complete.
+// Errors: `corrupt` (a log that was in use is there), `no_space`, `io_error`.
 void format_local_metadata_log(env::World& world, LocalMetadataLogOptions options, Uuid storage,
                                env::Done<void> done);
 

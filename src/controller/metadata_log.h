@@ -33,6 +33,8 @@ class MetadataLog {
  public:
   virtual ~MetadataLog() = default;
 
+  // The log is not destroyed from inside a completion other than stop's.
+  //
   // Completes with the entry's index right after CommittedEntries::apply of it, in the same turn.
   // `no_space`, `stopping`: it was not written and never will be. `outcome_unknown`: it may have been.
   virtual void propose(Slice command, Urgency urgency, env::Done<Index> done) = 0;
@@ -42,6 +44,10 @@ class MetadataLog {
   // that it covers. Durable when complete; proposals go on meanwhile. One at a time. `no_space`: nothing has
   // changed.
   virtual void save_snapshot(Index index, Slice snapshot, env::Done<void> done) = 0;
+
+  // Gives the space that is kept back to another file that a broker cannot do without. It is taken back
+  // before the next normal proposal.
+  virtual void lend_reserve(env::Done<void> done) = 0;
 
   // Completes when what was proposed is written and the clean stop is recorded. Proposals that were not
   // begun get `stopping`.

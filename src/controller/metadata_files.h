@@ -1,0 +1,121 @@
+// The files of the local metadata log, in their two places: `a` and `b` below its directory.
+//
+// What must be durable is written to both places before anything depends on it. The manifest says what is the
+// log: a change prepares the new manifest in both places, synced, and only then renames; so a full disk
+// refuses a change as a whole, and of two manifests the later one counts.
+//
+// Errors: `no_space` is an answer, and nothing has changed. Every other error of a write or a sync ends the
+// process (Loop::fail_stop): what was not synced can no longer be trusted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/controller/local_metadata_log.h"
+#include "src/controller/metadata_format.h"
+#include "src/env/world.h"
+#include "src/log/coroutine.h"
+
+namespace bascule::controller {
+
+using log::call;
+using log::Co;
+
+inline constexpr size_t k_places = 2;
+
+struct OpenSegment {
+  SegmentEntry entry;
+  std::array<std::unique_ptr<env::File>, k_places> files;
+  uint64_t reserved = 0;  // in both places
+  uint64_t position = 0;  // of the next group
+  uint64_t sequence = 1;  // its number
+};
+
+class MetadataFiles {
+ public:
+  MetadataFiles(env::World& world, LocalMetadataLogOptions options)
+      : world_(world), options_(std::move(options)) {}
+  MetadataFiles(const MetadataFiles&) = delete;
+  MetadataFiles& operator=(const MetadataFiles&) = delete;
+
+  const LogManifest& manifest() const { return manifest_; }
+  const LocalMetadataLogOptions& options() const { return options_; }
+  env::World& world() { return world_; }
+  // A file id that no file has had.
+  uint64_t next_file() { return next_file_++; }
+
+  // Makes the directories, where one is missing, and makes durable what is visible in them.
+  Co<void> make_directories();
+  // The later one of the readable manifests. `not_found`: there is none in either place; `corrupt`: none
+  // can be read; `unsupported`.
+  Co<void> read_manifest(Uuid storage);
+  // `corrupt`: a log that was opened before, or something unreadable, is in the directory.
+  Co<void> check_unused();
+  // A manifest for a new log; nothing is written.
+  void begin_manifest(Uuid storage) { manifest_.storage = storage; }
+  // Durable in both places when complete, under the next generation.
+  Co<void> install(LogManifest next);
+
+  // Whole files; a copy that is missing or unreadable is empty, and unreadable blocks are zeros.
+  Co<std::array<Slice, k_places>> read_copies(std::string name, uint64_t bytes_max);
+
+  // An empty segment with space for its first groups; its names are durable.
+  Co<OpenSegment> create_segment(Index first, uint64_t reserve);
+  // Space for all below `end`, in both places.
+  Co<void> extend(OpenSegment& segment, uint64_t end);
+  // Writes the group at segment.position and moves on. Durable in both places when complete.
+  Co<void> write_group(OpenSegment& segment, std::vector<Entry> entries, Index first);
+  // Durable in both places, name and all.
+  Co<SnapshotEntry> write_snapshot(Index index, Slice bytes);
+
+  // Removes what the manifest does not list, in both places. Errors are left for the next time.
+  Co<void> remove_unlisted();
+
+  // Space that is kept back: held from make_reserve to release_reserve.
+  bool reserve_held() const { return reserve_held_; }
+  Co<void> make_reserve();
+  Co<void> release_reserve();
+
+  // Ends the process unless it is no_space. Gives the error back.
+  Error judged(Error e);
+  Status judged(Status s);
+
+ private:
+  std::string place(size_t i) const { return options_.directory + (i == 0 ? "/a" : "/b"); }
+  std::string path(size_t i, const std::string& name) const { return place(i) + "/" + name; }
+
+  Co<Slice> read_copy(std::string path, uint64_t bytes_max);
+  Co<void> write_new_file(std::string path, Slice bytes);
+  Co<void> remove_file(std::string path);
+  Co<void> sync_dir(std::string path);
+
+  env::World& world_;
+  const LocalMetadataLogOptions options_;
+  LogManifest manifest_;
+  uint64_t next_file_ = 1;
+  bool reserve_held_ = false;
+};
+
+// Starts an operation for each place, and completes when all have: with the first error.
+env::Done<void> join_places(env::Done<void> done, size_t count = k_places);
+template <class F>
+auto in_both_places(F start) {
+  return call<void>([start = std::move(start)](env::Done<void> done) mutable {
+    auto joined = std::make_shared<env::Done<void>>(join_places(std::move(done)));
+    for (size_t i = 0; i < k_places; ++i)
+      start(i, env::Done<void>([joined](Status s) { (*joined)(std::move(s)); }));
+  });
+}
+
+}  // namespace bascule::controller
+
+// As BASCULE_TRY, in a coroutine.
+#define BASCULE_CO_TRY(expression)                                  \
+  do {                                                              \
+    if (auto co_try_result_ = (expression); !co_try_result_)        \
+      co_return ::bascule::fail(std::move(co_try_result_.error())); \
+  } while (false)
