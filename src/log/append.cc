@@ -84,7 +84,8 @@ LogImpl::Group& LogImpl::group_for(size_t bytes) {
     pump();
   }
   const bool fits = end_of_active() + group_extent(bytes) <= active_->reserved;
-  if (next_ && (roll_due(bytes) || !fits)) roll();
+  const bool next_fits = next_ && group_extent(bytes) <= next_->reserved;
+  if (next_fits && (roll_due(bytes) || !fits)) roll();
   ASSERT(active_->write_position + group_extent(bytes) <= active_->reserved);
   // The capacity follows what turns bring, within what is reserved.
   uint64_t extent =

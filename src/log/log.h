@@ -45,6 +45,9 @@ struct RecoveryReport {
   Condition condition = Condition::clean;
   bool created = false;  // there was no directory, and none had been promised
   bool lost = false;     // `logs` lists it and the disk does not have it: lost storage
+  // After an unclean stop: the machine has started anew since, so what was written and not synced is
+  // gone (in memory mode that may have been acknowledged).
+  bool page_cache_lost = false;
   std::vector<OffsetRange> damaged;
   // What was cut above the bound: first offset that may have been there, and bytes kept in quarantine.
   std::optional<Offset> cut_at;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -16,7 +17,7 @@ class LogImpl;
 
 class LogHost {
  public:
-  virtual ~LogHost() = default;
+  virtual ~LogHost() { *alive_ = false; }
 
   virtual env::World& world() = 0;
   virtual const LogStoreOptions& options() const = 0;
@@ -50,6 +51,12 @@ class LogHost {
   virtual void attach(LogImpl& log) = 0;
   // Keeps `last` as the entry of the log that is going.
   virtual void detach(LogImpl& log, const LogsEntry& last) = 0;
+
+  // False once the store is gone: a log that a dropped completion still holds may go after it.
+  std::shared_ptr<const bool> alive() const { return alive_; }
+
+ private:
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace bascule::log

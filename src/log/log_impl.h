@@ -205,6 +205,7 @@ class LogImpl final : public Log {
   Co<void> stop_now();
 
   LogHost& host_;
+  const std::shared_ptr<const bool> host_alive_;
   LogOptions options_;
   const std::string directory_;
   const uint32_t seed_;

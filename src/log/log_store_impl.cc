@@ -133,6 +133,8 @@ Co<void> LogStoreImpl::tidy_pool() {
   for (size_t i = 0; i < entries.size(); ++i) {
     const std::string path = path_of("pool/" + entries[i].name);
     if (at_start_.clean) {
+      if (const auto number = parse_segment_file_name(entries[i].name, ".log"))
+        next_name_ = std::max(next_name_, *number + 1);
       pool_.push_back({entries[i].name, entries[i].size});
       pool_bytes_ += entries[i].size;
       bytes_ += entries[i].size;

@@ -15,6 +15,7 @@ namespace bascule::log {
 
 LogImpl::LogImpl(LogHost& host, LogOptions options, std::string directory)
     : host_(host),
+      host_alive_(host.alive()),
       options_(std::move(options)),
       directory_(std::move(directory)),
       seed_(model::batch_crc_seed(options_.log_id)),
@@ -22,7 +23,9 @@ LogImpl::LogImpl(LogHost& host, LogOptions options, std::string directory)
       structure_(host.world().loop),
       scope_(host.world().loop) {}
 
-LogImpl::~LogImpl() { host_.detach(*this, logs_entry()); }
+LogImpl::~LogImpl() {
+  if (*host_alive_) host_.detach(*this, logs_entry());
+}
 
 Co<std::unique_ptr<Log>> LogImpl::open(LogHost& host, LogOptions options, std::string directory,
                                        bool exists, bool promised) {
@@ -205,7 +208,8 @@ Co<Verdict> LogImpl::read_tail(const Promise& promise) {
   VerdictInput in;
   const SegmentEntry& first = manifest_.segments[first_scanned_];
   in.start = first.based ? first.first : manifest_.recovery_offset;
-  in.bound = manifest_.recovery_offset;
+  // The log's start was moved over durable records only.
+  in.bound = std::max(manifest_.recovery_offset, manifest_.log_start);
   if (promise.counts) {
     in.bound = std::max(in.bound, promise.entry.leo);
     if (promise.clean || promise.entry.is_end) in.end = promise.entry.leo;
@@ -259,7 +263,9 @@ Co<Verdict> LogImpl::read_tail(const Promise& promise) {
 // Adds ranges to what is known to be damaged; true where that is news.
 bool LogImpl::note_damage(const std::vector<OffsetRange>& found) {
   std::vector<OffsetRange> all = damaged_;
-  all.insert(all.end(), found.begin(), found.end());
+  for (const OffsetRange& range : found)
+    // Nobody misses what lies below the start. (An empty range: damage without a known offset.)
+    if (range.next > manifest_.log_start || range.first == range.next) all.push_back(range);
   std::sort(all.begin(), all.end(), [](const OffsetRange& a, const OffsetRange& b) {
     return a.first != b.first ? a.first < b.first : a.next < b.next;
   });
@@ -338,9 +344,10 @@ Co<void> LogImpl::continue_last_segment() {
 }
 
 void LogImpl::finish_open(const Promise& promise) {
-  const bool memory_survived =
-      options_.durability == model::DurabilityMode::memory && host_.same_boot();
-  suspect_ = (promise.exists && promise.entry.suspect) || (!promise.clean && !memory_survived);
+  // In memory mode as well: an equal boot id proves that a kill lost nothing, but the life may have
+  // ended by a failed sync, which may have dropped pages from the cache.
+  suspect_ = (promise.exists && promise.entry.suspect) || !promise.clean;
+  recovery_.page_cache_lost = !promise.clean && !host_.same_boot();
   written_leo_ = leo_;
   durable_leo_ = leo_;
   for (const SegmentRef& s : segments_)

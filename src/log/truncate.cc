@@ -16,28 +16,47 @@ void LogImpl::truncate(Offset to, env::Done<void> done) {
   scope_.spawn<void>(truncate_now(to), std::move(done));
 }
 
+namespace {
+
+// Adds the batches that end at or below `to`; gives the log's new end, which is the base of a batch
+// that `to` divides.
+Offset keep_below(const SegmentScan& scan, Offset to, Offset segment_end, Segment& rest) {
+  for (const ScannedGroup& group : scan.groups)
+    for (const BatchPlace& b : group.batches) {
+      if (b.next > segment_end || b.base < rest.end) continue;
+      if (b.next > to || b.base >= to) return std::min(to, b.base);
+      rest.add(b);
+      rest.write_position = group.position + group.extent;
+    }
+  return to;
+}
+
+}  // namespace
+
 Co<void> LogImpl::truncate_now(Offset to) {
   (void)co_await structure_.lock();
   flush();
   auto status = co_await wait_durable();
-  // The first segment with a batch that goes.
-  size_t cut = segments_.size();
-  for (size_t i = 0; i < segments_.size() && cut == segments_.size(); ++i)
-    if (const SegmentRef& s = segments_[i];
-        !s->empty() && (s->end > to || (s->end == to && epochs_.back().start >= to)))
-      cut = i;
-  if (!status || cut == segments_.size()) {
+  if (!status || (to == leo_ && (epochs_.empty() || epochs_.back().start < to))) {
     structure_.unlock();
     co_return status;
   }
-  const SegmentRef divided = segments_[cut];
+  // The first segment of which something goes; those behind it go whole.
+  size_t cut = segments_.size();
+  for (size_t i = 0; i < segments_.size() && cut == segments_.size(); ++i) {
+    const SegmentRef& s = segments_[i];
+    const bool control_goes =
+        s->end == to && !s->summary.epochs.empty() && s->summary.epochs.back().start >= to;
+    if (s->empty() ? !s->sealed : s->end > to || control_goes) cut = i;
+  }
+  const SegmentRef divided = cut < segments_.size() ? segments_[cut] : nullptr;
   // Its batches below the cut, read anew: its summary and its index end there.
   Segment rest;
   rest.index = SegmentIndex(host_.options().index_interval_bytes);
-  rest.first = divided->first;
-  rest.end = divided->first;
-  Offset end = std::max(divided->first, std::min(to, divided->end));
-  if (divided->first < to) {
+  Offset end = to;
+  if (divided && !divided->empty() && divided->first < to) {
+    rest.first = divided->first;
+    rest.end = divided->first;
     status = co_await ensure_readable(divided);
     if (status) {
       ScanOptions options{divided->nonce, seed_, divided->first, {}};
@@ -45,22 +64,9 @@ Co<void> LogImpl::truncate_now(Offset to) {
       if (!scan) {
         status = fail(std::move(scan.error()));
       } else {
-        bool reached = false;
-        for (const ScannedGroup& group : scan->groups)
-          for (const BatchPlace& b : group.batches) {
-            if (reached || b.next > divided->end || b.base < rest.end) continue;
-            if (b.next > to || b.base >= to) {
-              reached = true;
-              end = std::min(end, b.base);
-              continue;
-            }
-            rest.add(b);
-            rest.write_position = group.position + group.extent;
-          }
+        end = keep_below(*scan, to, divided->end, rest);
       }
     }
-  } else {
-    end = divided->first;
   }
   SegmentRef fresh;
   uint64_t id = 0;
@@ -89,11 +95,13 @@ Co<void> LogImpl::truncate_now(Offset to) {
     for (const SegmentRef& s : segments_) s->never_write = s->never_write || !s->sealed;
   for (size_t i = cut + (keep_divided ? 1 : 0); i < segments_.size(); ++i)
     if (segments_[i] != fresh) gone.push_back(segments_[i]);
-  // The end lies above the last batch only where damage is in between.
-  SegmentEntry divided_entry = divided->sealed_entry();
-  divided_entry.end = end;
-  divided_entry.end_position = rest.write_position;
-  divided_entry.summary = rest.summary;
+  SegmentEntry divided_entry;
+  if (keep_divided) {
+    divided_entry = divided->sealed_entry();
+    divided_entry.end = rest.end;
+    divided_entry.end_position = rest.write_position;
+    divided_entry.summary = rest.summary;
+  }
   Manifest m = manifest_;
   ++m.generation;
   std::vector<SegmentEntry> entries;
@@ -122,7 +130,7 @@ Co<void> LogImpl::truncate_now(Offset to) {
   for (const SegmentRef& s : kept) s->sealed = true;
   if (keep_divided) {
     divided->sealed = true;
-    divided->end = end;
+    divided->end = rest.end;
     divided->write_position = rest.write_position;
     divided->summary = rest.summary;
     divided->index = rest.index;

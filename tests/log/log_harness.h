@@ -84,6 +84,22 @@ class Bench {
   }
   void run_for(Duration d) { sim_.run_until(sim_.now() + d); }
 
+  // For those who drive the steps themselves.
+  void begin_life() {
+    death_.reset();
+    node_.start([this](env::World&) {
+      auto program = std::make_unique<Holder>();
+      holder_ = program.get();
+      return program;
+    });
+    while (holder_of_life_ != node_.lives() && sim_.step()) {
+      if (node_.program() != nullptr) holder_of_life_ = node_.lives();
+    }
+  }
+  void hold(std::unique_ptr<LogStore> store) { holder_->store = std::move(store); }
+  void hold(std::unique_ptr<Log> log) { holder_->logs.push_back(std::move(log)); }
+  const LogStoreOptions& options() const { return options_; }
+
   // Starts a life and opens the store; false where that failed (see error()) or the process died.
   bool boot() {
     death_.reset();
@@ -216,6 +232,7 @@ class Bench {
   sim::Node& node_;
   LogStoreOptions options_;
   Holder* holder_ = nullptr;
+  uint64_t holder_of_life_ = 0;
   std::optional<sim::Death> death_;
   Ticket last_ticket_;
   Error error_;
