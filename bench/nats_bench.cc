@@ -49,13 +49,8 @@ struct Sink final : Receiver {
   bool receives() const override { return true; }
   bool echo() const override { return true; }
   void deliver(const Subscription& subscription, const Message& message) override {
-    out.append("MSG ");
     out.append(message.subject);
-    out.append(" ");
     out.append(subscription.sid);
-    out.append(" ");
-    out.append_decimal(message.payload.size());
-    out.append("\r\n");
     out.append(message.payload);
     out.append("\r\n");
     if (out.bytes() > (64 << 10)) benchmark::DoNotOptimize(out.take());

@@ -1,6 +1,8 @@
 #include "src/nats/connection.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstring>
 
 namespace bascule::nats {
 namespace {
@@ -10,8 +12,37 @@ constexpr size_t k_buffer_bytes_max = 64 << 10;
 // From this size a payload is sent on from the buffer that it was received in: below, a copy is cheaper
 // than another piece, and would keep a whole buffer for little.
 constexpr size_t k_shared_payload_bytes_min = 16 << 10;
-// What a slow client may hold when all together hold too much.
-constexpr size_t k_fair_pending_bytes = 1 << 20;
+// What any client may hold even when all together hold too much.
+constexpr size_t k_fair_pending_bytes_min = 4 << 10;
+
+// More than the fixed parts of a message's line: verb, blanks, two sizes, its end.
+constexpr size_t k_message_line_overhead = 64;
+
+char* put(char* to, std::string_view text) {
+  std::memcpy(to, text.data(), text.size());
+  return to + text.size();
+}
+char* put_decimal(char* to, size_t n) { return std::to_chars(to, to + 20, n).ptr; }
+
+// Writes the line to `to`, which has room for it; gives its end.
+char* write_message_line(char* to, const Subscription& subscription, const Message& message,
+                         bool headers) {
+  to = put(to, headers ? "HMSG " : "MSG ");
+  to = put(to, message.subject);
+  *to++ = ' ';
+  to = put(to, subscription.sid);
+  *to++ = ' ';
+  if (!message.reply.empty()) {
+    to = put(to, message.reply);
+    *to++ = ' ';
+  }
+  if (headers) {
+    to = put_decimal(to, message.headers.size());
+    *to++ = ' ';
+  }
+  to = put_decimal(to, headers ? message.bytes() : message.payload.size());
+  return put(to, "\r\n");
+}
 
 Parser::Limits parser_limits(const ServerOptions& options) {
   return {.control_line_max = options.control_line_max, .payload_max = options.payload_max};
@@ -89,6 +120,12 @@ void Connection::process() {
   Command command;
   needed_ = 1;
   while (begin_ < end_ && !paused_) {
+    if (!connected_ && (buffer_.data()[begin_] | 0x20) != 'c') {
+      // Nothing else of a stranger is even looked at.
+      ++hub_.stats().auth_failures;
+      close("Authorization Violation");
+      break;
+    }
     const Parser::Step step = parser_.parse(buffer_.view().subspan(begin_, end_ - begin_), command);
     if (step.outcome == Parser::Outcome::need_more) {
       needed_ = step.needed;
@@ -118,6 +155,8 @@ void Connection::send(std::string_view text) {
   output_.append(text);
   hub_.pending_bytes_total() += text.size();
   if (!std::exchange(flush_pending_, true)) hub_.wants_flush(*this);
+  // Who asks without end and does not read the answers is slow, too.
+  if (state_ == State::open) check_pending();
 }
 
 void Connection::send_info() { send("INFO " + hub_.info_json(*this) + "\r\n"); }
@@ -136,26 +175,19 @@ void Connection::deliver(const Subscription& subscription, const Message& messag
 
 // "MSG subject sid [reply] size", or "HMSG subject sid [reply] header-size size", and the bytes.
 void Connection::append_message(const Subscription& subscription, const Message& message) {
-  const bool headers = client_.headers && !message.headers.empty();
-  output_.append(headers ? "HMSG " : "MSG ");
-  output_.append(message.subject);
-  output_.append(" ");
-  output_.append(subscription.sid);
-  output_.append(" ");
-  if (!message.reply.empty()) {
-    output_.append(message.reply);
-    output_.append(" ");
-  }
-  if (headers) {
-    output_.append_decimal(message.headers.size());
-    output_.append(" ");
-    output_.append_decimal(message.bytes());
-    output_.append("\r\n");
-    output_.append(message.headers);
+  const bool headers_too = client_.headers && !message.headers.empty();
+  const size_t line_bytes_max = k_message_line_overhead + message.subject.size() +
+                                subscription.sid.size() + message.reply.size();
+  if (line_bytes_max <= Output::k_claim_bytes_max) {
+    char* const line = output_.claim(line_bytes_max);
+    char* const end = write_message_line(line, subscription, message, headers_too);
+    output_.commit(static_cast<size_t>(end - line));
   } else {
-    output_.append_decimal(message.payload.size());
-    output_.append("\r\n");
+    std::string line(line_bytes_max, '\0');
+    char* const end = write_message_line(line.data(), subscription, message, headers_too);
+    output_.append(std::string_view(line.data(), static_cast<size_t>(end - line.data())));
   }
+  if (headers_too) output_.append(message.headers);
   if (message.buffer != nullptr && message.payload.size() >= k_shared_payload_bytes_min) {
     output_.append_shared(*message.buffer, message.payload);
   } else {
@@ -164,19 +196,22 @@ void Connection::append_message(const Subscription& subscription, const Message&
   output_.append("\r\n");
 }
 
+size_t Connection::fair_share() const {
+  const size_t clients = std::max<size_t>(hub_.stats().connections, 1);
+  return std::max(hub_.options().pending_bytes_total_max / clients, k_fair_pending_bytes_min);
+}
+
 void Connection::check_pending() {
   const size_t pending = output_.bytes() + writing_bytes_;
   const ServerOptions& options = hub_.options();
-  if (pending <= options.pending_bytes_max &&
-      (hub_.pending_bytes_total() <= options.pending_bytes_total_max ||
-       pending <= k_fair_pending_bytes))
-    return;
+  const bool crowded = hub_.pending_bytes_total() > options.pending_bytes_total_max;
+  if (pending <= options.pending_bytes_max && !(crowded && pending > fair_share())) return;
   ++hub_.stats().slow_consumers;
   world_.trace.probe("nats.connection.slow_consumer");
   if (world_.trace.wants(TraceLevel::warning))
     world_.trace.message(TraceLevel::warning, "nats",
-                         "slow consumer " + peer().to_string() + " " + client_.name +
-                             ": cut with " + std::to_string(pending) + " bytes pending");
+                         "slow consumer " + peer().to_string() + ": cut with " +
+                             std::to_string(pending) + " bytes pending");
   // What waits is of no use to it any more, and is what has to go. This runs inside a delivery, perhaps one
   // of this client's own messages: the connection ends in the turn's end.
   state_ = State::closing;

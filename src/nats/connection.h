@@ -112,6 +112,8 @@ class Connection final : public Receiver {
   void send(std::string_view text);
   void append_message(const Subscription& subscription, const Message& message);
   void check_pending();
+  // What this client may hold where all together hold too much.
+  size_t fair_share() const;
   void on_written(size_t bytes, const Status& status);
   void on_tick();
   void schedule_tick(Duration delay);

@@ -27,7 +27,7 @@ struct ServerOptions {
   size_t payload_max = limits::k_nats_payload_bytes_max;  // headers and payload together
   // Bytes that wait for a client to read them: above it the client is a slow consumer and is cut.
   size_t pending_bytes_max = 64 << 20;
-  // The same for all clients together: above it a client that holds over 1 MiB is cut.
+  // The same for all clients together: above it a client that holds over its share is cut.
   size_t pending_bytes_total_max = 512 << 20;
 
   Duration auth_timeout = seconds(2);  // from connecting to a valid CONNECT, where one is asked for

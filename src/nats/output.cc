@@ -4,26 +4,44 @@
 
 namespace bascule::nats {
 namespace {
-constexpr size_t k_chunk_bytes_min = 2048;
+constexpr size_t k_chunk_bytes_min = Output::k_claim_bytes_max;
 constexpr size_t k_chunk_bytes_max = 64 << 10;
 }  // namespace
 
 void Output::append(ByteView bytes) {
   bytes_ += bytes.size();
   while (!bytes.empty()) {
-    if (!chunk_) {
-      chunk_ = BufferRef::allocate(chunk_bytes_);
-      chunk_used_ = 0;
-    }
+    if (!chunk_) begin_chunk();
     const size_t take = std::min(bytes.size(), chunk_.size() - chunk_used_);
     std::memcpy(chunk_.mutable_bytes().data() + chunk_used_, bytes.data(), take);
     chunk_used_ += take;
     bytes = bytes.subspan(take);
-    if (chunk_used_ == chunk_.size()) {
-      seal();
-      chunk_bytes_ = std::min(chunk_bytes_ * 2, k_chunk_bytes_max);
-    }
+    if (chunk_used_ == chunk_.size()) end_chunk();
   }
+}
+
+char* Output::claim(size_t size) {
+  REQUIRE(size <= k_claim_bytes_max, size);
+  if (chunk_ && chunk_.size() - chunk_used_ < size) end_chunk();
+  if (!chunk_) begin_chunk();
+  return reinterpret_cast<char*>(chunk_.mutable_bytes().data() + chunk_used_);
+}
+
+void Output::commit(size_t size) {
+  REQUIRE(chunk_ && size <= chunk_.size() - chunk_used_, size);
+  chunk_used_ += size;
+  bytes_ += size;
+}
+
+void Output::begin_chunk() {
+  chunk_ = BufferRef::allocate(chunk_bytes_);
+  chunk_used_ = 0;
+}
+
+// The chunk is full: the next one is larger.
+void Output::end_chunk() {
+  seal();
+  chunk_bytes_ = std::min(chunk_bytes_ * 2, k_chunk_bytes_max);
 }
 
 void Output::append_shared(const BufferRef& buffer, ByteView bytes) {
@@ -36,7 +54,7 @@ void Output::append_shared(const BufferRef& buffer, ByteView bytes) {
 }
 
 void Output::seal() {
-  if (!chunk_) return;
+  if (!chunk_ || chunk_used_ == 0) return;
   pieces_.emplace_back(std::move(chunk_), 0, chunk_used_);
   chunk_ = BufferRef();
   chunk_used_ = 0;

@@ -2,7 +2,6 @@
 // ones copied next to each other, large payloads by reference.
 #pragma once
 
-#include <charconv>
 #include <string_view>
 #include <vector>
 
@@ -14,11 +13,10 @@ class Output {
  public:
   void append(ByteView bytes);
   void append(std::string_view text) { append(as_bytes(text)); }
-  void append_decimal(uint64_t n) {
-    char digits[20];
-    const auto end = std::to_chars(digits, digits + sizeof digits, n).ptr;
-    append(std::string_view(digits, static_cast<size_t>(end - digits)));
-  }
+  // Room for at most `size` bytes in one piece, which commit() then appends.
+  static constexpr size_t k_claim_bytes_max = 2048;
+  char* claim(size_t size);
+  void commit(size_t size);
   // `bytes` lie in `buffer`, which is not written to any more.
   void append_shared(const BufferRef& buffer, ByteView bytes);
 
@@ -28,6 +26,8 @@ class Output {
   std::vector<Slice> take();
 
  private:
+  void begin_chunk();
+  void end_chunk();
   void seal();
 
   std::vector<Slice> pieces_;

@@ -5,7 +5,8 @@
 namespace bascule::nats {
 namespace {
 constexpr size_t k_cache_slots = 4096;
-// A route this wide is not kept beyond the next change: the cache's memory stays bounded.
+// A wider route is not kept, so that the cache's memory is bounded. To collect it costs no more than to
+// deliver the message to all of it.
 constexpr size_t k_kept_subscriptions_max = 256;
 }  // namespace
 
@@ -23,8 +24,7 @@ void Router::remove(Subscription& subscription) {
   ++generation_;
 }
 
-void Router::fill(std::string_view subject, Route& out) const {
-  if (out.plain.capacity() > k_kept_subscriptions_max) out.plain = {};
+void Router::collect(std::string_view subject, Route& out) const {
   out.plain.clear();
   out.groups.clear();
   out.valid = model::valid_subject(subject);
@@ -45,7 +45,16 @@ void Router::fill(std::string_view subject, Route& out) const {
 }
 
 const Router::Route& Router::route(std::string_view subject) {
-  return cache_.get(subject, generation_, [&](Route& out) { fill(subject, out); });
+  const Route& kept = cache_.get(subject, generation_, [&](Route& out) {
+    collect(subject, out);
+    size_t count = out.plain.size();
+    for (const Group& group : out.groups) count += group.members.size();
+    out.wide = count > k_kept_subscriptions_max;
+    if (out.wide) out = Route{.valid = out.valid, .wide = true, .plain = {}, .groups = {}};
+  });
+  if (!kept.wide) return kept;
+  collect(subject, wide_);
+  return wide_;
 }
 
 bool Router::eligible(const Subscription& subscription, const Receiver* origin) {

@@ -70,18 +70,20 @@ class Router {
   };
   struct Route {
     bool valid = false;
+    bool wide = false;  // too many to be kept: collected anew for each message
     std::vector<Subscription*> plain;
     std::vector<Group> groups;
   };
 
   const Route& route(std::string_view subject);
-  void fill(std::string_view subject, Route& out) const;
+  void collect(std::string_view subject, Route& out) const;
   void deliver(Subscription& subscription, const Message& message);
   bool deliver_to_group(const Group& group, const Message& message, const Receiver* origin);
   static bool eligible(const Subscription& subscription, const Receiver* origin);
 
   SubjectIndex<Subscription*> index_;
   SubjectCache<Route> cache_;
+  Route wide_;  // the one at hand
   uint64_t generation_ = 1;
   Prng random_;
   std::vector<Subscription*> exhausted_;

@@ -103,6 +103,9 @@ RC_GTEST_PROP(nats_output, pieces_are_the_bytes_that_were_appended_in_their_orde
     if (*rc::gen::inRange(0, 3) == 0) {
       const BufferRef shared = BufferRef::copy_of(as_bytes(bytes));
       out.append_shared(shared, shared.view());
+    } else if (bytes.size() <= Output::k_claim_bytes_max && i % 2 == 0) {
+      std::copy(bytes.begin(), bytes.end(), out.claim(bytes.size()));
+      out.commit(bytes.size());
     } else {
       out.append(bytes);
     }

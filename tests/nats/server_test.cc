@@ -238,6 +238,35 @@ TEST(nats_server, a_slow_consumer_is_cut_and_counted_and_hurts_nobody_else) {
   EXPECT_TRUE(world.until([&] { return world.server->statistics().connections == 2; }));
 }
 
+TEST(nats_server, a_client_that_asks_and_never_reads_is_slow_too) {
+  NatsWorld world({.pending_bytes_max = 100'000});
+  auto client = Client::connected(world);
+  client->stop_reading();
+  std::string pings;
+  for (int i = 0; i < 2000; ++i) pings += "PING\r\n";
+  for (int i = 0; i < 50; ++i) {
+    client->say(pings);
+    world.run(milliseconds(5));
+  }
+  EXPECT_EQ(world.server->statistics().slow_consumers, 1u);
+  EXPECT_TRUE(world.until([&] { return world.server->statistics().connections == 0; }));
+}
+
+TEST(nats_server, a_thousand_subscriptions_on_one_subject_all_get_a_message) {
+  NatsWorld world;
+  auto client = Client::connected(world);
+  std::string subs;
+  for (int i = 0; i < 1000; ++i) subs += "SUB a.* " + std::to_string(i) + "\r\n";
+  client->say(subs + "PUB a.b 0\r\n\r\nPUB a.b 0\r\n\r\n");
+  const std::string got = client->sync();
+  for (int i = 0; i < 1000; ++i) {
+    const std::string one = "MSG a.b " + std::to_string(i) + " 0\r\n";
+    const size_t first = got.find(one);
+    ASSERT_NE(first, std::string::npos) << i;
+    EXPECT_NE(got.find(one, first + 1), std::string::npos) << i;
+  }
+}
+
 TEST(nats_server, connections_and_subscriptions_are_bounded) {
   NatsWorld world({.connections_max = 2, .subscriptions_max = 2});
   auto a = Client::connected(world);
