@@ -25,6 +25,7 @@ using Clock = std::chrono::steady_clock;
 // Shared by the jobs and the campaign.
 struct Shared {
   std::atomic<uint64_t> first_failure{UINT64_MAX};
+  std::atomic<uint64_t> seeds{0};     // that have ended
   std::atomic<uint64_t> current[64];  // the seed that a job is running
 };
 
@@ -64,10 +65,11 @@ class Worker {
       shared_.current[index_].store(seed);
       ::alarm(k_run_seconds_max);
       one(seed);
-      if (++tally_.seeds == 256 || since(told_) > 0.5) tell(seed);
+      shared_.seeds.fetch_add(1);
+      if (++tally_.seeds == 256 || since(told_) > 0.5) tell();
     }
     ::alarm(0);
-    tell(end);
+    tell();
     ::_exit(0);
   }
 
@@ -98,9 +100,8 @@ class Worker {
     if (second.trace != trace) send("differs " + std::to_string(seed) + '\n');
   }
 
-  void tell(uint64_t seed) {
-    send("tally " + std::to_string(tally_.seeds) + ' ' + std::to_string(seed) + '\n' +
-         outcome_text(tally_.sum) + "end\n");
+  void tell() {
+    send("tally\n" + outcome_text(tally_.sum) + "end\n");
     tally_ = {};
     told_ = Clock::now();
   }
@@ -141,6 +142,7 @@ class Campaign {
     while (std::ranges::any_of(jobs_, [](const Job& job) { return job.pid != 0; })) gather();
     if (options_.progress) std::fprintf(stderr, "\r%70s\r", "");
     result_.seconds = since(begin_);
+    result_.seeds += shared_->seeds.load();
     std::ranges::sort(result_.failures, {}, &SeedFailure::seed);
     std::ranges::sort(result_.nondeterministic);
     return std::move(result_);
@@ -203,8 +205,6 @@ class Campaign {
         result_.failures.push_back(
             {std::strtoull(line.c_str() + 5, nullptr, 10), *outcome.failure});
       } else {
-        char* rest = nullptr;
-        result_.seeds += std::strtoull(line.c_str() + 6, &rest, 10);
         result_.events += outcome.events;
         result_.simulated_seconds += static_cast<double>(outcome.simulated.ns) / 1e9;
         add(result_.counts, outcome.counts);
@@ -235,8 +235,8 @@ class Campaign {
     shown_ = Clock::now();
     const double seconds = since(begin_);
     std::fprintf(stderr, "\r%llu seeds, %.0f/s, %.2f M events/s, %zu failures ",
-                 static_cast<unsigned long long>(result_.seeds),
-                 static_cast<double>(result_.seeds) / seconds,
+                 static_cast<unsigned long long>(shared_->seeds.load()),
+                 static_cast<double>(shared_->seeds.load()) / seconds,
                  static_cast<double>(result_.events) / seconds / 1e6, result_.failures.size());
   }
 

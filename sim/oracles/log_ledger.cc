@@ -31,6 +31,7 @@ void LogLedger::truncating(Offset to) {
 }
 
 void LogLedger::truncated(Offset leo) {
+  ++truncations_;  // who began while the cut was on its way saw either history
   while (!entries_.empty() && entries_.back().base >= leo) entries_.pop_back();
   if (entries_.empty()) end_ = leo;
 }

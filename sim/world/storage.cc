@@ -78,19 +78,19 @@ Result<InodeId> Storage::open(std::string_view path, env::OpenMode mode) {
 }
 
 Status Storage::make_dir(std::string_view path) {
-  for (size_t end = 0; end != std::string_view::npos && !path.empty();) {
-    end = path.find('/', end == 0 ? 0 : end + 1);
+  if (path.empty()) return {};
+  for (size_t end = path.find('/'); true; end = path.find('/', end + 1)) {
     BASCULE_TRY_ASSIGN(Place place, resolve(path.substr(0, end)));
     if (place.inode != 0) {
       if (!inodes_.at(place.inode).directory)
         return fail(Errc::already_exists, std::string(path) + ": is a file");
-      continue;
+    } else {
+      const InodeId id = add_inode(true);
+      link(place.directory, place.name, id);
+      names_.push_back({++sequence_, id, 0, "", place.directory, place.name});
     }
-    const InodeId id = add_inode(true);
-    link(place.directory, place.name, id);
-    names_.push_back({++sequence_, id, 0, "", place.directory, place.name});
+    if (end == std::string_view::npos) return {};
   }
-  return {};
 }
 
 Result<std::vector<env::DirEntry>> Storage::list(std::string_view path) const {

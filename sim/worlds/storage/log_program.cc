@@ -1,10 +1,15 @@
 #include "sim/worlds/storage/log_program.h"
 
 namespace bascule::sim {
+namespace {
+
+constexpr Duration k_retry_after = milliseconds(5);
+
+}  // namespace
 
 LogProgram::LogProgram(Node& node, env::World& world, const LogSetup& setup, LogWatcher& watcher,
                        bool serve)
-    : node_(node), world_(world), setup_(setup), watcher_(watcher), serve_(serve) {
+    : node_(node), world_(world), setup_(setup), watcher_(watcher), wants_to_serve_(serve) {
   watcher_.opening();
   world_.disk.lock(heard([this](Status s) {
     if (!s) return world_.loop.fail_stop(s.error());
@@ -34,10 +39,17 @@ void LogProgram::open_next() {
     return;
   }
   opened_all_ = true;
-  if (!serve_) return;
+  if (wants_to_serve_) serve();
+}
+
+void LogProgram::serve() {
   watcher_.start_begun();
   store_->start_serving(heard([this](Status s) {
-    // A full disk may have room again at the next try.
+    if (!s && s.error().code == Errc::no_space) {
+      // There may be room again later.
+      world_.loop.after(k_retry_after, heard([this] { serve(); }));
+      return;
+    }
     if (!s) return world_.loop.fail_stop(s.error());
     serving_ = true;
     watcher_.serving();

@@ -58,13 +58,14 @@ class LogProgram final : public Program {
 
  private:
   void open_next();
+  void serve();
   void stop_next(size_t index);
 
   Node& node_;
   env::World& world_;
   const LogSetup& setup_;
   LogWatcher& watcher_;
-  bool serve_;
+  bool wants_to_serve_;
   bool serving_ = false;
   bool stopping_ = false;
   bool opened_all_ = false;

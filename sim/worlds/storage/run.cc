@@ -83,6 +83,7 @@ class StorageRun final : public LogWatcher {
       // Full heal: what is left must open, serve, and hold what was promised.
       faults_.heal();
       node_->device().set_slowness(1);
+      node_->device().storage().set_bytes_max(uint64_t{1} << 30);
       sim_.run_until_true(sim_.now() + seconds(30), [&] {
         return over() || (program() != nullptr && program()->serving() && verifying_ == 0);
       });
@@ -94,6 +95,15 @@ class StorageRun final : public LogWatcher {
 
  private:
   LogProgram* program() { return static_cast<LogProgram*>(node_->program()); }
+
+  // A completion sees the damage that was done before it.
+  template <class F>
+  auto heard(F f) {
+    return program()->heard([this, f = std::move(f)](auto&&... args) mutable {
+      note_damage();
+      f(std::forward<decltype(args)>(args)...);
+    });
+  }
 
   void start() {
     node_->start([this](env::World& world) {
@@ -289,28 +299,29 @@ class StorageRun final : public LogWatcher {
   void read(size_t index, log::Log& log, log::ReadOptions options, AfterRead after) {
     const uint64_t truncations = ledgers_[index].truncations();
     const Offset leo = log.leo();
-    log.read(options, program()->heard([this, index, &log, options, truncations, leo,
-                                        after = std::move(after)](Result<log::ReadResult> r) {
-      note_damage();
-      const LogLedger& ledger = ledgers_[index];
-      const bool same_history = truncations == ledger.truncations() && !ledger.damaged();
-      if (!r) return failed_read(index, log, options, same_history, r.error(), after);
-      Offset next = options.from;
-      for (const Slice& batches : r->batches) {
-        sim_.trace().add_bytes(batches);
-        const std::string wrong = ledger.check_batches(batches, next, same_history);
-        if (!wrong.empty())
-          return verdict_.fire(wrong.substr(0, wrong.find(' ')),
-                               "log " + std::to_string(index) + ": " + wrong);
-      }
-      if (same_history && next != r->next)
-        verdict_.fire("O10", "a read says that it goes on at " + r->next.to_string() +
-                                 ", it ends at " + next.to_string());
-      if (same_history && r->batches.empty() && options.from < std::min(leo, options.until))
-        verdict_.fire("O10", "a read from " + options.from.to_string() + " gave nothing, LEO is " +
-                                 leo.to_string());
-      if (after) after(next, r->batches.empty());
-    }));
+    log.read(
+        options, heard([this, index, &log, options, truncations, leo,
+                        after = std::move(after)](Result<log::ReadResult> r) {
+          note_damage();
+          const LogLedger& ledger = ledgers_[index];
+          const bool same_history = truncations == ledger.truncations() && !ledger.damaged();
+          if (!r) return failed_read(index, log, options, same_history, r.error(), after);
+          Offset next = options.from;
+          for (const Slice& batches : r->batches) {
+            sim_.trace().add_bytes(batches);
+            const std::string wrong = ledger.check_batches(batches, next, same_history);
+            if (!wrong.empty())
+              return verdict_.fire(wrong.substr(0, wrong.find(' ')),
+                                   "log " + std::to_string(index) + ": " + wrong);
+          }
+          if (same_history && next != r->next)
+            verdict_.fire("O10", "a read says that it goes on at " + r->next.to_string() +
+                                     ", it ends at " + next.to_string());
+          if (same_history && r->batches.empty() && options.from < std::min(leo, options.until))
+            verdict_.fire("O10", "a read from " + options.from.to_string() +
+                                     " gave nothing, LEO is " + leo.to_string());
+          if (after) after(next, r->batches.empty());
+        }));
   }
 
   void failed_read(size_t index, log::Log& log, const log::ReadOptions& options, bool same_history,
@@ -361,7 +372,7 @@ class StorageRun final : public LogWatcher {
     } else if (item.verb == "trim") {
       trim(item, index, *log);
     } else if (item.verb == "compact") {
-      log->compact_thin_segments(p->heard([this](Status s) { expect(s, "compaction"); }));
+      log->compact_thin_segments(heard([this](Status s) { expect(s, "compaction"); }));
     } else if (item.verb == "note_hw") {
       const Offset leo = log->durable_leo();
       const auto back = static_cast<uint64_t>(item.get("back"));
@@ -372,10 +383,10 @@ class StorageRun final : public LogWatcher {
     } else if (item.verb == "epoch") {
       states_[index].epoch = states_[index].epoch.next();
     } else if (item.verb == "clear_suspect") {
-      p->store()->clear_suspect(setup_.logs[index].partition, p->heard([this, index](Status s) {
-        if (s) states_[index].suspect_mark = false;
-        expect(s, "clear_suspect");
-      }));
+      p->store()->clear_suspect(setup_.logs[index].partition, heard([this, index](Status s) {
+                                  if (s) states_[index].suspect_mark = false;
+                                  expect(s, "clear_suspect");
+                                }));
     }
   }
 
@@ -402,11 +413,11 @@ class StorageRun final : public LogWatcher {
         static_cast<model::Compression>(item.get("packed") % 3));
     if (!log.has_space(batch.size())) {
       sim_.count("op.wait_for_space");
-      log.make_space(batch.size(), program()->heard([this, &item, index, &log, left](Status s) {
-        if (s) return append(item, index, log, left);
-        sim_.count("op.no_space");
-        expect(s, "make_space");
-      }));
+      log.make_space(batch.size(), heard([this, &item, index, &log, left](Status s) {
+                       if (s) return append(item, index, log, left);
+                       sim_.count("op.no_space");
+                       expect(s, "make_space");
+                     }));
       return;
     }
     append_now(item, index, log, batch);
@@ -436,7 +447,7 @@ class StorageRun final : public LogWatcher {
       verdict_.fire("O11", "an append reports other offsets than it was given");
     const uint64_t truncations = ledgers_[index].truncations();
     log.durable(
-        appended.ticket, program()->heard([this, index, &log, entry, truncations](Status s) {
+        appended.ticket, heard([this, index, &log, entry, truncations](Status s) {
           if (!s) return expect(s, "durable");
           sim_.count("op.acked");
           if (truncations == ledgers_[index].truncations() && log.durable_leo() < entry.next)
@@ -453,25 +464,24 @@ class StorageRun final : public LogWatcher {
     const uint64_t truncations = ledger.truncations();
     const Offset start = log.log_start();
     const Offset leo = log.leo();
-    log.find_time(time, program()->heard([this, index, truncations, start, leo, time,
-                                          &log](Result<Offset> r) {
-      note_damage();
-      const LogLedger& l = ledgers_[index];
-      if (truncations != l.truncations() || l.damaged() || start != log.log_start() ||
-          leo != log.leo())
-        return;
-      if (!r) return expect(fail(r.error()), "find_time");
-      const Offset expected = l.find_time(start, leo, time);
-      if (*r != expected)
-        verdict_.fire("O13", "find_time gives " + r->to_string() + ", the batches say " +
-                                 expected.to_string());
-    }));
+    log.find_time(time, heard([this, index, truncations, start, leo, time, &log](Result<Offset> r) {
+                    note_damage();
+                    const LogLedger& l = ledgers_[index];
+                    if (truncations != l.truncations() || l.damaged() || start != log.log_start() ||
+                        leo != log.leo())
+                      return;
+                    if (!r) return expect(fail(r.error()), "find_time");
+                    const Offset expected = l.find_time(start, leo, time);
+                    if (*r != expected)
+                      verdict_.fire("O13", "find_time gives " + r->to_string() +
+                                               ", the batches say " + expected.to_string());
+                  }));
   }
 
   void sync(size_t index, log::Log& log) {
     const Offset leo = log.leo();
     const uint64_t truncations = ledgers_[index].truncations();
-    log.sync(program()->heard([this, index, leo, truncations, &log](Status s) {
+    log.sync(heard([this, index, leo, truncations, &log](Status s) {
       if (!s) return expect(s, "sync");
       if (truncations != ledgers_[index].truncations() || states_[index].truncating) return;
       if (log.durable_leo() < leo)
@@ -485,35 +495,38 @@ class StorageRun final : public LogWatcher {
     if (state.truncating) return;
     const auto back =
         std::min(static_cast<uint64_t>(item.get("back")), log.leo() - log.log_start());
-    const Offset to = log.leo() - back;
+    // Never below where the log's start may be on its way to.
+    const Offset to = std::max(log.leo() - back, ledgers_[index].start_max());
+    if (to > log.leo()) return;
     state.truncating = true;
     ledgers_[index].truncating(to);
-    log.truncate(to, program()->heard([this, index, to, &log](Status s) {
-      states_[index].truncating = false;
-      if (!s) return expect(s, "truncate");
-      LogLedger& ledger = ledgers_[index];
-      const LedgerEntry* cut = ledger.find(to);
-      const Offset expected = cut != nullptr ? cut->base : to;
-      if (!ledger.damaged() && log.leo() != expected)
-        verdict_.fire("O3", "cut to " + to.to_string() + ", LEO is " + log.leo().to_string());
-      ledger.truncated(log.leo());
-      if (!ledger.damaged() && !ledger.same_epochs(log.epochs(), log.log_start(), log.leo()))
-        verdict_.fire("O3", "after a cut the epochs are not those of the batches");
-      ledger.promise_synced(log.durable_leo());
-    }));
+    log.truncate(
+        to, heard([this, index, to, &log](Status s) {
+          states_[index].truncating = false;
+          if (!s) return expect(s, "truncate");
+          LogLedger& ledger = ledgers_[index];
+          const LedgerEntry* cut = ledger.find(to);
+          const Offset expected = cut != nullptr ? cut->base : to;
+          if (!ledger.damaged() && log.leo() != expected)
+            verdict_.fire("O3", "cut to " + to.to_string() + ", LEO is " + log.leo().to_string());
+          ledger.truncated(log.leo());
+          if (!ledger.damaged() && !ledger.same_epochs(log.epochs(), log.log_start(), log.leo()))
+            verdict_.fire("O3", "after a cut the epochs are not those of the batches");
+          ledger.promise_synced(log.durable_leo());
+        }));
   }
 
   void trim(const PlanItem& item, size_t index, log::Log& log) {
     if (states_[index].truncating) return;
     const Offset to = pick(item, log.log_start(), std::max(log.log_start(), log.durable_leo()));
     ledgers_[index].moving_start(to);
-    log.set_log_start(to, program()->heard([this, index, to, &log](Status s) {
-      if (!s) return expect(s, "set_log_start");
-      if (log.log_start() < to)
-        verdict_.fire("O15", "log start is " + log.log_start().to_string() +
-                                 " after it was moved to " + to.to_string());
-      ledgers_[index].moved_start(to);
-    }));
+    log.set_log_start(to, heard([this, index, to, &log](Status s) {
+                        if (!s) return expect(s, "set_log_start");
+                        if (log.log_start() < to)
+                          verdict_.fire("O15", "log start is " + log.log_start().to_string() +
+                                                   " after it was moved to " + to.to_string());
+                        ledgers_[index].moved_start(to);
+                      }));
   }
 
   const Plan& plan_;
