@@ -39,8 +39,7 @@ class SubscriberImpl final : public wire::Subscriber::Server {
 // --- Wire --------------------------------------------------------------------------------------------
 
 Wire::Wire(std::shared_ptr<KjGuest> guest, std::unique_ptr<env::Stream> stream)
-    : guest_(std::move(guest)),
-      stream_(*guest_, std::move(stream), limits::k_message_bytes_max) {
+    : guest_(std::move(guest)), stream_(*guest_, std::move(stream), limits::k_message_bytes_max) {
   const Status status = guest_->enter([this] {
     tasks_.emplace(errors_);
     network_.emplace(stream_, Side::CLIENT, reader_options(), *guest_);
@@ -107,11 +106,14 @@ void Wire::lost() {
   if (std::exchange(lost_, true)) return;
   guest_->defer([self = weak_from_this()] {
     const auto wire = self.lock();
-    if (wire && !wire->closed_) wire->tell_lost();
+    if (wire) wire->tell_lost();
   });
 }
 
+// Once, when every call has had its answer: whoever hears it may destroy the connection.
 void Wire::tell_lost() {
+  if (closed_ || told_lost_ || open_calls_ > 0) return;
+  told_lost_ = true;
   const Error why =
       stream_.broken().value_or(Error{Errc::connection_lost, "the broker closed the connection"});
   const auto told = subscriptions_;

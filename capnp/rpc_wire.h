@@ -60,6 +60,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   template <class T, class Make, class Read>
   void call(Make make, Read read, client::Answer<T> done) {
     auto answer = std::make_shared<client::Answer<T>>(std::move(done));
+    ++open_calls_;
     if (!system_ || lost_) {
       return finish<T>(answer, std::unexpected(client::Failure{
                                    Error{Errc::connection_lost, "not connected"}, {}}));
@@ -111,6 +112,8 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   std::shared_ptr<KjGuest> guest_;
   Errors errors_;
   bool lost_ = false;
+  bool told_lost_ = false;
+  uint32_t open_calls_ = 0;
   bool closed_ = false;
   std::move_only_function<void(Error)> on_lost_;
   std::set<ClientSubscription*> subscriptions_;

@@ -66,7 +66,8 @@ struct PublisherOptions {
   uint32_t batches_in_flight_max = 8;
   // Accepted and not answered, all partitions together; publish() refuses beyond it.
   size_t buffered_bytes_max = 32 << 20;
-  // Each record is answered within this time from publish(), retries included.
+  // Each record is answered within this time from publish(), retries included, and a second for the
+  // broker's last word.
   Duration delivery_timeout = seconds(30);
 };
 

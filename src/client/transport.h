@@ -78,7 +78,8 @@ class Connection {
   // As Api::subscribe. When the connection breaks, the subscriber's end has `connection_lost`.
   virtual void subscribe(broker::Subscribe request, broker::Subscriber& subscriber,
                          Answer<broker::SubscribeStarted> done) = 0;
-  // Runs once when the connection has broken; not after it is destroyed.
+  // Runs once when the connection has broken, after each open request has had its answer; not after
+  // the connection is destroyed, which it may be in this call.
   virtual void on_closed(std::move_only_function<void(Error)> task) = 0;
 };
 
