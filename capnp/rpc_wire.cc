@@ -166,11 +166,15 @@ void ClientSubscription::drop() {
   ASSERT(status.has_value());
 }
 
+// Outside of KJ, and at once: whoever hears of the break afterwards may destroy the connection, which
+// ends all calls.
 void ClientSubscription::connection_lost(const Error& why) {
-  if (end_) return;
-  end_ = broker::SubscriptionEnd{
-      .error = {Errc::connection_lost, why.context}, .next_offset = next_, .valid_end = {}};
-  hand_over_soon();
+  if (!end_) {
+    end_ = broker::SubscriptionEnd{
+        .error = {Errc::connection_lost, why.context}, .next_offset = next_, .valid_end = {}};
+  }
+  const auto self = shared_from_this();
+  if (answered_) hand_over();
 }
 
 void ClientSubscription::wire_closed() {

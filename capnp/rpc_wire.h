@@ -102,6 +102,8 @@ class Wire final : public std::enable_shared_from_this<Wire> {
       if (!wire || wire->closed_ || !*answer) return;
       auto done = std::exchange(*answer, {});
       done(std::move(result));
+      --wire->open_calls_;
+      if (wire->lost_) wire->tell_lost();
     });
   }
 

@@ -131,7 +131,7 @@ class Collector final : public client::Receiver {
     }
   }
   void started(PartitionId, Epoch, Offset first) override { starts.push_back(first); }
-  void partition_ended(const client::PartitionEnd& end) override { ends.push_back(end); }
+  void partition_ended(const client::PartitionEnd& e) override { ends.push_back(e); }
   void ended(Status result) override { end = std::move(result); }
 
   std::vector<Item> items;
