@@ -64,7 +64,7 @@ class NullSink final : public broker::Api {
     broker::StreamStatus status;
     status.id = StreamId(1);
     status.config.name = ref.name;
-    status.partitions.push_back({.index = PartitionIndex(0), .leader = NodeId(1)});
+    status.partitions.emplace_back().leader = NodeId(1);
     loop_.post([status, done = std::move(done)]() mutable { done(std::move(status)); });
   }
   void delete_stream(const broker::Principal&, StreamId, env::Done<void> done) override {

@@ -37,14 +37,14 @@ struct RpcLimits {
 };
 
 struct RpcServerOptions {
-  env::Address listen;  // port 0 picks one
-  std::string token;    // empty: clients come without credentials, from loopback only
-  NodeId node;
+  env::Address listen = {};  // port 0 picks one
+  std::string token = {};    // empty: clients come without credentials, from loopback only
+  NodeId node = {};
   // Where clients reach the brokers of the cluster; called for each answer that says so.
-  std::function<std::vector<client::NodeEndpoint>()> nodes;
+  std::function<std::vector<client::NodeEndpoint>()> nodes = {};
   // Who leads a partition, for the error of a broker that does not. Empty: no hint is given.
-  std::function<std::optional<client::LeaderHint>(PartitionId)> leader;
-  RpcLimits limits;
+  std::function<std::optional<client::LeaderHint>(PartitionId)> leader = {};
+  RpcLimits limits = {};
 };
 
 // `invalid` when the port could be reached from another machine and there is no token. Loopback is

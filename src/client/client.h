@@ -42,8 +42,8 @@ using broker::StreamStatus;
 using env::Done;
 
 struct ClientOptions {
-  std::vector<env::Address> servers;  // at least one; any broker of the cluster; tried in turn
-  std::string token;                  // the shared secret; empty: none
+  std::vector<env::Address> servers = {};  // at least one; any broker of the cluster; tried in turn
+  std::string token = {};                  // the shared secret; empty: none
   Duration connect_timeout = seconds(5);
   // Each request other than a publish is answered within this time, retries included.
   Duration request_timeout = seconds(30);
@@ -58,7 +58,7 @@ struct PublisherOptions {
   model::Acks acks = model::Acks::all;
   model::Compression compression = model::Compression::none;
   // All records go there; else by key, and those without a key round robin, batch by batch.
-  std::optional<PartitionIndex> partition;
+  std::optional<PartitionIndex> partition = {};
   size_t batch_bytes_max = 256 << 10;  // a greater record makes a batch of its own
   uint32_t batch_records_max = 1 << 14;
   // Sent and not answered, per partition. With more than 1, records of a batch that is refused and
@@ -112,11 +112,11 @@ class Publisher {
 // --- Subscribe ---------------------------------------------------------------------------------------
 
 struct SubscribeOptions {
-  std::string stream;
-  std::optional<PartitionIndex> partition;  // else all of them, side by side
+  std::string stream = {};
+  std::optional<PartitionIndex> partition = {};  // else all of them, side by side
   StartPosition from = broker::FromNew{};
   StopPosition until = broker::UntilNever{};
-  std::string filter;                    // NATS subject with wildcards; empty: all
+  std::string filter = {};               // NATS subject with wildcards; empty: all
   uint64_t credit_bytes = 1 << 20;       // per partition: sent by the broker before it hears more
   Duration begin_timeout = seconds(30);  // for the first beginning of each partition
 };
