@@ -55,6 +55,12 @@ class Broker final : public Api, private controller::MetadataObserver {
   // later turn. Once.
   void stop(Done<void> done);
 
+  // `advisor` is asked at each creation; its sentences are warnings of that creation's answer. An empty one
+  // ends that.
+  void advise_creations(StreamAdmin::CreationAdvisor advisor) {
+    admin_.advise_with(std::move(advisor));
+  }
+
   const controller::Identity& identity() const { return controller_->identity(); }
   const controller::Controller& metadata() const { return *controller_; }
   const Replicas& replicas() const { return *replicas_; }

@@ -61,7 +61,12 @@ void StreamAdmin::on_created(const std::shared_ptr<Creation>& creation,
         const controller::StreamEntry* entry = controller_.table().stream(id);
         if (entry == nullptr)
           return answer(creation, fail(Errc::unknown_stream, "it was deleted meanwhile"));
-        answer(creation, status_of(*entry));
+        StreamStatus status = status_of(*entry);
+        if (advisor_) {
+          for (std::string& warning : advisor_(entry->config))
+            status.warnings.push_back(std::move(warning));
+        }
+        answer(creation, std::move(status));
       }));
 }
 

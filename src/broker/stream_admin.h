@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "src/base/ids.h"
@@ -18,6 +20,11 @@ class StreamAdmin {
  public:
   // All outlive this.
   StreamAdmin(env::World& world, controller::Controller& controller, Replicas& replicas);
+
+  // What the creator of a stream is to be told beside its status, from one who sees more than the broker.
+  using CreationAdvisor =
+      std::move_only_function<std::vector<std::string>(const model::StreamConfig&)>;
+  void advise_with(CreationAdvisor advisor) { advisor_ = std::move(advisor); }
 
   // As the Api's calls of these names.
   void create(CreateStream request, Done<StreamStatus> done);
@@ -36,7 +43,8 @@ class StreamAdmin {
   env::World& world_;
   controller::Controller& controller_;
   Replicas& replicas_;
-  uint64_t changes_ = 0;  // creations and deletions without an answer
+  CreationAdvisor advisor_;  // perhaps none
+  uint64_t changes_ = 0;     // creations and deletions without an answer
   env::Scope scope_;
 };
 

@@ -115,6 +115,20 @@ bool Server::may_subscribe() const {
   return stats_.subscriptions < options_.subscriptions_total_max;
 }
 
+std::vector<std::string> Server::creation_warnings(const model::StreamConfig& config) const {
+  std::vector<std::string> out;
+  if (!model::answers_publishers(config)) return out;
+  for (const std::string& subject : config.subjects) {
+    const size_t interest = interest_on(subject);
+    if (interest == 0) continue;
+    out.push_back(std::to_string(interest) + (interest == 1 ? " subscription" : " subscriptions") +
+                  " match \"" + subject +
+                  "\" now: if a service answers requests there, requesters may take the stream's "
+                  "acknowledgement for its answer; turn answers off if so");
+  }
+  return out;
+}
+
 // --- Messages -------------------------------------------------------------------------------------
 
 Hub::Published Server::publish(Connection& from, const Message& message) {

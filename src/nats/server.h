@@ -42,6 +42,9 @@ class Server final : private Hub, private Recorder::Host {
   // publishers is created, they may be services that answer there too.
   size_t interest_on(std::string_view filter) const { return router_.interest_on(filter); }
 
+  // What to tell the creator of a stream: that clients are subscribed now where it will answer publishers.
+  std::vector<std::string> creation_warnings(const model::StreamConfig& config) const;
+
   const ServerStats& statistics() const { return stats_; }
   std::string_view id() const { return id_; }
 

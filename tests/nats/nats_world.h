@@ -15,24 +15,14 @@ namespace bascule::nats {
 
 struct Empty : sim::Program {};
 
-class NatsWorld {
+// A host for a server, "broker", and one for its clients.
+class SimWorld {
  public:
-  explicit NatsWorld(ServerOptions options = {}, RecorderOptions recorder_options = {},
-                     uint64_t seed = 1)
+  explicit SimWorld(uint64_t seed)
       : sim(seed),
         node(sim.add_node({.host = "broker", .disk = {}})),
         clients_node(sim.add_node({.host = "client", .disk = {}})) {
-    node.start([](env::World&) { return std::make_unique<Empty>(); });
     clients_node.start([](env::World&) { return std::make_unique<Empty>(); });
-    sim.run_until(milliseconds(1));
-    options.listen = {"broker", 4222};
-    broker = std::make_unique<FakeBroker>(node.world());
-    recorder = std::make_unique<Recorder>(node.world(), *broker, recorder_options);
-    server = std::make_unique<Server>(node.world(), options, *recorder);
-    bool started = false;
-    server->start([&](Status status) { started = status.has_value(); });
-    until([&] { return started; });
-    EXPECT_TRUE(started);
   }
 
   template <class F>
@@ -44,6 +34,25 @@ class NatsWorld {
   sim::Simulation sim;
   sim::Node& node;
   sim::Node& clients_node;
+};
+
+class NatsWorld : public SimWorld {
+ public:
+  explicit NatsWorld(ServerOptions options = {}, RecorderOptions recorder_options = {},
+                     uint64_t seed = 1)
+      : SimWorld(seed) {
+    node.start([](env::World&) { return std::make_unique<Empty>(); });
+    sim.run_until(milliseconds(1));
+    options.listen = {"broker", 4222};
+    broker = std::make_unique<FakeBroker>(node.world());
+    recorder = std::make_unique<Recorder>(node.world(), *broker, recorder_options);
+    server = std::make_unique<Server>(node.world(), options, *recorder);
+    bool started = false;
+    server->start([&](Status status) { started = status.has_value(); });
+    until([&] { return started; });
+    EXPECT_TRUE(started);
+  }
+
   std::unique_ptr<FakeBroker> broker;
   std::unique_ptr<Recorder> recorder;
   std::unique_ptr<Server> server;
@@ -53,7 +62,7 @@ class NatsWorld {
 class Client {
  public:
   // Says nothing yet.
-  explicit Client(NatsWorld& world) : world_(world) {
+  explicit Client(SimWorld& world) : world_(world) {
     world.clients_node.world().network.connect(
         {"broker", 4222}, seconds(5),
         scope_.wrap([this](Result<std::unique_ptr<env::Stream>> stream) {
@@ -68,7 +77,7 @@ class Client {
     received.erase(0, info.size() + 2);
   }
   // With CONNECT, quiet, and a PING answered.
-  static std::unique_ptr<Client> connected(NatsWorld& world, std::string_view more = "") {
+  static std::unique_ptr<Client> connected(SimWorld& world, std::string_view more = "") {
     auto client = std::make_unique<Client>(world);
     client->say("CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true" +
                 std::string(more) + "}\r\n");
@@ -118,7 +127,7 @@ class Client {
     }));
   }
 
-  NatsWorld& world_;
+  SimWorld& world_;
   std::unique_ptr<env::Stream> stream_;
   uint8_t buffer_[4096];
   bool reading_ = true;

@@ -285,6 +285,13 @@ TEST(nats_server, a_client_that_goes_takes_its_subscriptions_with_it) {
   a->sync();
   EXPECT_EQ(world.server->interest_on("services.*"), 2u);
   EXPECT_EQ(world.server->interest_on("other.>"), 0u);
+  model::StreamConfig config;
+  config.subjects = {"services.x", "elsewhere"};
+  ASSERT_EQ(world.server->creation_warnings(config).size(), 1u);
+  EXPECT_TRUE(world.server->creation_warnings(config)[0].starts_with(
+      "2 subscriptions match \"services.x\""));
+  config.answers = model::AnswerMode::off;
+  EXPECT_EQ(world.server->creation_warnings(config).size(), 0u);
   a->close();
   EXPECT_TRUE(world.until([&] { return world.server->interest_on("services.*") == 0; }));
   EXPECT_EQ(world.server->statistics().subscriptions, 0u);
