@@ -1,5 +1,6 @@
 #include "sim/worlds/world.h"
 
+#include "sim/worlds/broker.h"
 #include "sim/worlds/files.h"
 #include "sim/worlds/storage/storage_world.h"
 
@@ -9,6 +10,7 @@ std::vector<std::unique_ptr<WorldType>> make_worlds() {
   std::vector<std::unique_ptr<WorldType>> worlds;
   worlds.push_back(std::make_unique<FilesWorld>());
   worlds.push_back(std::make_unique<StorageWorld>());
+  worlds.push_back(std::make_unique<BrokerWorld>());
   return worlds;
 }
 

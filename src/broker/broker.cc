@@ -89,7 +89,11 @@ void Broker::publish(const Principal&, Publish request, Done<PublishAck> done) {
                                 Result<partition::PublishResult> result) mutable {
                   --publishes_;
                   publish_bytes_ -= bytes;
-                  if (!result) return done(fail(std::move(result.error())));
+                  if (!result) {
+                    Error& error = result.error();
+                    if (error.code == Errc::stream_deleted) error.code = Errc::unknown_stream;
+                    return done(fail(std::move(error)));
+                  }
                   done(PublishAck{.partition = id,
                                   .epoch = result->epoch,
                                   .base_offset = result->base_offset,

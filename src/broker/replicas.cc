@@ -128,10 +128,33 @@ void Replicas::open(PartitionId id) {
                  }));
 }
 
+void Replicas::tell_recovery(PartitionId id, const log::Log& log) const {
+  const log::RecoveryReport& found = log.recovery();
+  const bool bad = found.lost || found.condition == log::Condition::damaged || found.cut_at;
+  const TraceLevel level = bad ? TraceLevel::warning : TraceLevel::info;
+  if (!world_.trace.wants(level)) return;
+  std::string text = "partition " + id.to_string() + ": [" + log.log_start().to_string() + ", " +
+                     log.leo().to_string() + ")";
+  switch (found.condition) {
+    case log::Condition::clean: text += found.created ? ", made" : ", clean"; break;
+    case log::Condition::suspect: text += ", after an unclean stop"; break;
+    case log::Condition::damaged: text += ", damaged"; break;
+  }
+  if (found.lost) text += ", its directory is gone";
+  for (const log::OffsetRange& range : found.damaged)
+    text += ", damaged [" + range.first.to_string() + ", " + range.next.to_string() + ")";
+  if (found.cut_at) {
+    text += ", cut at " + found.cut_at->to_string() + ", " +
+            std::to_string(found.quarantined_bytes) + " bytes kept in quarantine";
+  }
+  world_.trace.message(level, "broker", text);
+}
+
 void Replicas::on_opened(PartitionId id, Result<std::unique_ptr<log::Log>> opened) {
   Slot& slot = slots_.at(id);
   ASSERT(slot.state == State::opening, id);
   if (opened) {
+    tell_recovery(id, **opened);
     slot.state = State::open;
     slot.partition = std::make_unique<partition::Partition>(
         world_.loop, world_.trace,

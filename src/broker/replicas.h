@@ -86,6 +86,7 @@ class Replicas {
   partition::PartitionView view_of(const controller::PartitionEntry& entry) const;
   void open(PartitionId id);
   void on_opened(PartitionId id, Result<std::unique_ptr<log::Log>> opened);
+  void tell_recovery(PartitionId id, const log::Log& log) const;
   void retry_later(PartitionId id, Slot& slot);
   void close(PartitionId id, Error why);
   void delete_directory(PartitionId id, AssignmentId assignment);

@@ -18,6 +18,7 @@ Partition::Partition(env::Loop& loop, Tracer& trace, PartitionOptions options,
 Partition::~Partition() {
   loop_.cancel(deadline_timer_);
   loop_.cancel(drain_timer_);
+  end_readers({Errc::stopping, ""});
 }
 
 // --- Leadership -----------------------------------------------------------------------------------

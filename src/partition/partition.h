@@ -3,8 +3,9 @@
 // (log progress) → HW → notes it in the log → wakes readers → answers publishers.
 //
 // Life: made with an opened log; apply() of each view of the metadata table makes it lead or stop
-// leading; stop() or close() ends it, and only then may it be destroyed. The broker applies no view
-// before its own registration has been applied, so no leadership of an earlier life is resumed.
+// leading; stop() ends it. Destroyed without it (the process is dying), readers
+// are still told. The broker applies no view before its own registration has been applied, so no
+// leadership of an earlier life is resumed.
 //
 // Definite errors are given before the append alone: a publish that had to wait for space is judged
 // again right before its append. All completions come in later turns.
