@@ -13,9 +13,13 @@ void LogImpl::set_log_start(Offset to, env::Done<void> done) {
 
 Co<void> LogImpl::set_log_start_now(Offset to) {
   (void)co_await structure_.lock();
-  if (to <= manifest_.log_start || stopping_) {
+  if (to <= manifest_.log_start) {
     structure_.unlock();
     co_return Status();
+  }
+  if (stopping_) {
+    structure_.unlock();
+    co_return fail(Errc::stopping, "the log is stopping");
   }
   std::vector<SegmentRef> kept;
   std::vector<SegmentRef> gone;

@@ -64,7 +64,8 @@ Co<void> LogImpl::truncate_now(Offset to) {
       if (!scan) {
         status = fail(std::move(scan.error()));
       } else {
-        end = keep_below(*scan, to, divided->end, rest);
+        // Nothing below the log's start is missed, also where the start divides a batch.
+        end = std::max(keep_below(*scan, to, divided->end, rest), manifest_.log_start);
       }
     }
   }
