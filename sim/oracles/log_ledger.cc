@@ -32,8 +32,9 @@ void LogLedger::truncating(Offset to) {
 
 void LogLedger::truncated(Offset leo) {
   ++truncations_;  // who began while the cut was on its way saw either history
-  while (!entries_.empty() && entries_.back().base >= leo) entries_.pop_back();
-  if (entries_.empty()) end_ = leo;
+  while (!entries_.empty() && (entries_.back().base >= leo || entries_.back().next > leo))
+    entries_.pop_back();
+  end_ = leo;
 }
 
 void LogLedger::moving_start(Offset to) { start_max_ = std::max(start_max_, to); }

@@ -4,6 +4,7 @@
 // are the entries; of these a part is promised: it must be there after any legal crash.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -53,7 +54,7 @@ class LogLedger {
   Offset written() const { return written_; }
   Offset start_min() const { return start_; }
   Offset start_max() const { return start_max_; }
-  Offset end() const { return entries_.empty() ? end_ : entries_.back().next; }
+  Offset end() const { return entries_.empty() ? end_ : std::max(end_, entries_.back().next); }
   const std::deque<LedgerEntry>& entries() const { return entries_; }
   // The entry that holds `offset`; null: none.
   const LedgerEntry* find(Offset offset) const;

@@ -164,6 +164,7 @@ void Device::SyncDirOperation::perform(Device& device) {
   // A directory's failed sync keeps its names pending: whoever retries it would get a success, so only
   // the flavour that keeps pages dirty can hit it.
   if (!device.armed_.empty() && device.take_armed(DiskFault::sync_kept_dirty)) {
+    ++device.sync_failures_;
     result_ = fail(Errc::io_error, "sync of a directory: medium error");
     return;
   }

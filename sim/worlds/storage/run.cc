@@ -54,6 +54,8 @@ struct LogState {
   Offset hw_noted;  // highest that was ever noted
   bool suspect_mark = false;
   bool truncating = false;
+  bool open = false;      // in this life
+  bool was_open = false;  // in the one before: a stop says nothing of a log that did not open
 };
 
 class StorageRun final : public LogWatcher {
@@ -170,6 +172,8 @@ class StorageRun final : public LogWatcher {
 
   void opening() override {
     note_damage();
+    sync_failures_ = node_->device().sync_failures();
+    for (LogState& state : states_) state.was_open = std::exchange(state.open, false);
     sim_.count("op.open");
   }
 
@@ -177,6 +181,7 @@ class StorageRun final : public LogWatcher {
     note_damage();
     LogLedger& ledger = ledgers_[index];
     LogState& state = states_[index];
+    state.open = true;
     const std::string name = "log " + std::to_string(index);
     const log::RecoveryReport& report = log.recovery();
     sim_.trace().add(log.leo().value, log.log_start().value);
@@ -231,14 +236,17 @@ class StorageRun final : public LogWatcher {
     if (report.condition == log::Condition::clean && !clean_possible_ && !survived &&
         !report.created)
       verdict_.fire("O13", name + " is called clean after an unclean stop");
-    if (clean_certain_ && !states_[index].suspect_mark && report.condition != log::Condition::clean)
+    if (clean_certain_ && states_[index].was_open && !states_[index].suspect_mark &&
+        report.condition != log::Condition::clean)
       verdict_.fire("O13", name + " is not called clean after a clean stop");
-    if (clean_certain_ && log.leo() != ledger.end())
+    if (clean_certain_ && states_[index].was_open && log.leo() != ledger.end())
       verdict_.fire("O13", name + " ends elsewhere than where it was stopped");
   }
 
   void failed_to_open(size_t index, const Error& error) override {
     note_damage();
+    // A sync that failed while the log was opened: the process starts again.
+    if (sync_failures_ != node_->device().sync_failures()) return node_->crash_process();
     if (!ledgers_[index].damaged() && error.code != Errc::no_space)
       verdict_.fire("O13", "log " + std::to_string(index) + " does not open: " + error.to_string());
   }
@@ -262,6 +270,7 @@ class StorageRun final : public LogWatcher {
   }
 
   void progressed(size_t index, log::Log& log) {
+    note_damage();
     LogLedger& ledger = ledgers_[index];
     if (log.durable_leo() > log.written_leo() || log.written_leo() > log.leo())
       verdict_.fire("O6", "durable " + log.durable_leo().to_string() + ", written " +
@@ -506,7 +515,7 @@ class StorageRun final : public LogWatcher {
           if (!s) return expect(s, "truncate");
           LogLedger& ledger = ledgers_[index];
           const LedgerEntry* cut = ledger.find(to);
-          const Offset expected = cut != nullptr ? cut->base : to;
+          const Offset expected = std::max(cut != nullptr ? cut->base : to, log.log_start());
           if (!ledger.damaged() && log.leo() != expected)
             verdict_.fire("O3", "cut to " + to.to_string() + ", LEO is " + log.leo().to_string());
           ledger.truncated(log.leo());
