@@ -48,6 +48,8 @@ Co<void> LogImpl::stop_now() {
   flush();
   auto status = co_await wait_durable();
   if (status && host_.serving() && wants_sealing()) (void)co_await seal_rolled();
+  if (reads_ > 0)
+    (void)co_await call<void>([this](env::Done<void> done) { reads_ended_ = std::move(done); });
   stopped_ = status.has_value();
   observer_ = nullptr;
   structure_.unlock();

@@ -194,6 +194,8 @@ class LogImpl final : public Log {
   Co<Offset> find_time_on_disk(WallTime time);
   Co<void> ensure_readable(const SegmentRef& segment);
   SegmentRef segment_of(Offset offset) const;
+  void note_loaded(const SegmentRef& segment);
+  void end_read();
   Offset disk_end() const;  // first offset that only memory holds
 
   // --- truncate.cc, retention.cc, thin_rewrite.cc
@@ -249,6 +251,9 @@ class LogImpl final : public Log {
   std::deque<TicketWaiter> written_waiters_;  // ascending tickets
   std::deque<TicketWaiter> durable_waiters_;
   std::deque<SpaceWaiter> space_waiters_;
+  std::deque<SegmentRef> loaded_;  // sealed ones with file and index, the last used at the back
+  uint64_t reads_ = 0;             // from disk, under way
+  env::Done<void> reads_ended_;    // of stop
   std::move_only_function<void()> observer_;
   bool flush_due_ = false;
   bool progress_due_ = false;

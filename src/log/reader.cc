@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t k_read_bytes_min = 64 << 10;
 constexpr size_t k_read_bytes_max = 4 << 20;
+constexpr size_t k_loaded_segments_max = 8;
 
 // Walks the batches of one piece of a segment file.
 class Walker {
@@ -84,7 +85,18 @@ void LogImpl::read(ReadOptions options, env::Done<ReadResult> done) {
   if (options.from == leo_ || options.from >= options.until)
     return answer(ReadResult{{}, options.from});
   if (auto found = read_memory(options)) return answer(std::move(*found));
-  scope_.spawn<ReadResult>(read_disk(options), std::move(done));
+  ++reads_;
+  scope_.spawn<ReadResult>(read_disk(options), [this, done = std::move(done)](auto result) mutable {
+    end_read();
+    done(std::move(result));  // last: it may end this object
+  });
+}
+
+void LogImpl::end_read() {
+  --reads_;
+  if (reads_ == 0 && reads_ended_)
+    loop().post([done = std::exchange(reads_ended_, nullptr)]() mutable { done({}); });
+  if (!dropped_.empty()) kick_maintenance();  // it may have waited for this reader
 }
 
 std::optional<ReadResult> LogImpl::read_memory(const ReadOptions& options) const {
@@ -122,10 +134,29 @@ std::optional<ReadResult> LogImpl::read_memory(const ReadOptions& options) const
 
 // The segment that holds `offset`, or whose end is the last one before it.
 SegmentRef LogImpl::segment_of(Offset offset) const {
-  SegmentRef found;
-  for (const SegmentRef& s : segments_)
-    if (!s->empty() && s->first <= offset) found = s;
-  return found;
+  auto end = segments_.end();
+  while (end != segments_.begin() && (*std::prev(end))->empty()) --end;
+  auto at = std::partition_point(segments_.begin(), end,
+                                 [offset](const SegmentRef& s) { return s->first <= offset; });
+  while (at != segments_.begin() && (*std::prev(at))->empty()) --at;
+  return at == segments_.begin() ? nullptr : *std::prev(at);
+}
+
+// Sealed segments keep their file open and their index in memory only while they are among the last
+// ones that were used.
+void LogImpl::note_loaded(const SegmentRef& segment) {
+  if (!segment->sealed) return;
+  std::erase(loaded_, segment);
+  loaded_.push_back(segment);
+  while (loaded_.size() > k_loaded_segments_max) {
+    const SegmentRef oldest = std::move(loaded_.front());
+    loaded_.pop_front();
+    // Held by segments_ and by us: no reader is on it.
+    if (oldest.use_count() > 2) continue;
+    oldest->file.reset();
+    oldest->index = SegmentIndex(host_.options().index_interval_bytes);
+    oldest->index_ready = false;
+  }
 }
 
 // Opens the file and brings its index, from beside it or from its batches.
@@ -135,6 +166,7 @@ Co<void> LogImpl::ensure_readable(const SegmentRef& segment) {
     auto opened = co_await open_file(segment);
     if (!opened) co_return fail(Errc::corrupt, segment->path + ": " + opened.error().context);
   }
+  note_loaded(segment);
   if (segment->index_ready) co_return Status();
   const uint64_t interval = host_.options().index_interval_bytes;
   auto bytes = co_await call<Slice>([&](env::Done<Slice> done) {
@@ -239,7 +271,17 @@ Co<ReadResult> LogImpl::read_disk(ReadOptions options) {
 }
 
 void LogImpl::find_time(WallTime time, env::Done<Offset> done) {
-  scope_.spawn<Offset>(find_time_on_disk(time), std::move(done));
+  if (stopping_) {
+    loop().post(
+        [done = std::move(done)]() mutable { done(fail(Errc::stopping, "the log is stopping")); });
+    return;
+  }
+  ++reads_;
+  scope_.spawn<Offset>(find_time_on_disk(time),
+                       [this, done = std::move(done)](auto result) mutable {
+                         end_read();
+                         done(std::move(result));
+                       });
 }
 
 Co<Offset> LogImpl::find_time_on_disk(WallTime time) {

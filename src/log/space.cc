@@ -83,11 +83,12 @@ bool LogImpl::wants_extension() const {
   return active_->reserved - end < active_->reserved / 2;
 }
 
+// Segments are sealed in order: the one before the active one tells.
 bool LogImpl::wants_sealing() const {
-  return std::any_of(
-             segments_.begin(), segments_.end(),
-             [this](const SegmentRef& s) { return !s->sealed && s != active_ && s != next_; }) &&
-         active_ && !sealed_lazily_;
+  if (!active_ || sealed_lazily_) return false;
+  for (auto s = segments_.rbegin(); s != segments_.rend(); ++s)
+    if (*s != active_ && *s != next_) return !(*s)->sealed;
+  return false;
 }
 
 // The next segment becomes the one that is appended to. Its predecessor is sealed by a manifest change
@@ -323,7 +324,10 @@ Co<void> LogImpl::seal_rolled() {
   m.recovery_position = 0;
   auto changed = co_await change_manifest(m);
   if (!changed) co_return changed;
-  for (const SegmentRef& s : rolled) s->sealed = true;
+  for (const SegmentRef& s : rolled) {
+    s->sealed = true;
+    note_loaded(s);
+  }
   co_return Status();
 }
 
@@ -350,6 +354,7 @@ Co<void> LogImpl::remove_retired() {
   std::vector<std::pair<SegmentRef, bool>> waiting;
   std::vector<uint64_t> gone;
   std::vector<std::pair<SegmentRef, bool>> dropped = std::exchange(dropped_, {});
+  for (const auto& [segment, reusable] : dropped) std::erase(loaded_, segment);
   for (size_t i = 0; i < dropped.size(); ++i) {
     if (dropped[i].first.use_count() > 1) {
       waiting.push_back(std::move(dropped[i]));

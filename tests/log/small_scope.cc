@@ -46,8 +46,12 @@ void SmallScope::step_until(F done) {
     if (!bench_.sim().step() || steps > 2'000'000) return wrong("an operation never ends");
     if (!alive()) break;
     const uint64_t sequence = bench_.device().storage().sequence();
+    // When the disk has changed, and when the process has heard of it and begun what comes next.
     if (sequence != last_sequence_) {
       last_sequence_ = sequence;
+      heard_ = true;
+      maybe_crash();
+    } else if (std::exchange(heard_, false)) {
       maybe_crash();
     }
   }
@@ -292,6 +296,8 @@ void SmallScope::append(bool wait) {
         bench_.log().append(header, bytes.view().subspan(limits::k_batch_header_bytes)).ticket;
   });
   step_until([&] { return ticket->has_value(); });
+  if (alive()) maybe_crash();  // with the write in flight
+  if (!alive()) note_death();
   if (!alive() || !wait) return;
   auto done = await<void>([&](auto d) {
     if (options_.memory) {

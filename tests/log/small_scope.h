@@ -84,6 +84,7 @@ class SmallScope {
   sim::Chooser& chooser_;
   uint64_t choices_ = 0;
   uint64_t last_sequence_ = 0;
+  bool heard_ = false;
   int crashes_left_;
   int operations_left_;
   int records_left_;
