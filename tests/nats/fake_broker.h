@@ -99,8 +99,8 @@ class FakeBroker final : public broker::Api {
   }
   void observe_streams(broker::StreamObserver& observer) override {
     observers_.push_back(&observer);
-    for (const auto& [id, config] : streams_) {
-      world_.loop.post([this, &observer, id = id] {
+    for (const auto& entry : streams_) {
+      world_.loop.post([this, &observer, id = entry.first] {
         if (std::ranges::find(observers_, &observer) != observers_.end() && streams_.contains(id))
           observer.stream_changed({id, streams_[id]});
       });
