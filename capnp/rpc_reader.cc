@@ -24,13 +24,15 @@ class Deliveries final : public broker::Subscriber, public GatedSubscription {
   Deliveries(Session& session, wire::Subscriber::Client client, uint64_t credit)
       : session_(&session),
         client_(kj::mv(client)),
-        bytes_max_(session.options().limits.subscription_bytes_max) {
+        bytes_max_(static_cast<int64_t>(session.options().limits.subscription_bytes_max)) {
     credit = std::min(credit, k_credit_bytes_max);
-    granted_ = std::min<uint64_t>(credit, bytes_max_);
-    reserve_ = credit - granted_;
+    const uint64_t granted = std::min(credit, static_cast<uint64_t>(bytes_max_));
+    granted_ = static_cast<int64_t>(granted);
+    reserve_ = credit - granted;
   }
 
-  uint64_t granted() const { return granted_; }
+  // What the subscription begins with.
+  uint64_t granted() const { return static_cast<uint64_t>(granted_); }
 
   // Takes the subscription over, unless the client has gone meanwhile.
   void begin(std::unique_ptr<broker::Subscription> subscription) {
@@ -46,7 +48,7 @@ class Deliveries final : public broker::Subscriber, public GatedSubscription {
 
   // --- broker::Subscriber, outside of KJ ---
   void deliver(broker::Delivery delivery) override {
-    granted_ -= std::min<uint64_t>(granted_, delivery.bytes);
+    granted_ -= static_cast<int64_t>(delivery.bytes);
     send([&] {
       auto request = client_->deliverRequest();
       write_delivery(request.initDelivery(), delivery);
@@ -108,16 +110,18 @@ class Deliveries final : public broker::Subscriber, public GatedSubscription {
   void top_up() {
     if (session_ == nullptr || subscription_ == nullptr) return;
     if (reserve_ == 0 || granted_ > bytes_max_ / 2 || !session_->writable()) return;
-    const uint64_t bytes = std::min(reserve_, bytes_max_ - granted_);
+    const uint64_t bytes = std::min(reserve_, static_cast<uint64_t>(bytes_max_ - granted_));
     reserve_ -= bytes;
-    granted_ += bytes;
+    granted_ += static_cast<int64_t>(bytes);
     subscription_->add_credit(bytes);
   }
 
   Session* session_;  // null: the subscription was dropped
   std::optional<wire::Subscriber::Client> client_;
-  const uint64_t bytes_max_;
-  uint64_t granted_ = 0;  // to the broker, and not delivered
+  const int64_t bytes_max_;
+  // To the broker, and not delivered. Below 0 after a batch greater than what was left: the broker has
+  // taken it on account, so it is granted back before anything new.
+  int64_t granted_ = 0;
   uint64_t reserve_ = 0;  // by the client, and not granted to the broker
   std::unique_ptr<broker::Subscription> subscription_;
 };

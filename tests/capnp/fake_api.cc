@@ -14,7 +14,7 @@ class FakeSubscription final : public broker::Subscription {
         partition_(partition),
         next_(next),
         stop_(stop),
-        credit_(credit),
+        credit_(static_cast<int64_t>(credit)),
         subscriber_(&subscriber) {
     api_.subscriptions_.insert(this);
     pump();
@@ -22,7 +22,7 @@ class FakeSubscription final : public broker::Subscription {
   ~FakeSubscription() override { api_.subscriptions_.erase(this); }
 
   void add_credit(uint64_t bytes) override {
-    credit_ += bytes;
+    credit_ += static_cast<int64_t>(bytes);
     pump();
   }
 
@@ -52,7 +52,7 @@ class FakeSubscription final : public broker::Subscription {
       return finish(end);
     }
     const FakeApi::Log& log = api_.logs_[partition_];
-    if (credit_ == 0) return;
+    if (credit_ <= 0) return;
     for (size_t i = 0; i < log.batches.size(); ++i) {
       if (log.headers[i].next_offset() <= next_) continue;
       broker::Delivery delivery;
@@ -62,7 +62,7 @@ class FakeSubscription final : public broker::Subscription {
       delivery.batches = {log.batches[i]};
       delivery.bytes = log.batches[i].size();
       delivery.hw = log.next;
-      credit_ -= std::min<uint64_t>(credit_, delivery.bytes);
+      credit_ -= static_cast<int64_t>(delivery.bytes);
       api_.delivered_bytes_ += delivery.bytes;
       pump();
       return subscriber_->deliver(std::move(delivery));
@@ -73,7 +73,7 @@ class FakeSubscription final : public broker::Subscription {
   PartitionId partition_;
   Offset next_;
   std::optional<Offset> stop_;
-  uint64_t credit_;
+  int64_t credit_;  // below 0: taken on account
   broker::Subscriber* subscriber_;
   bool pumping_ = false;
   bool ended_ = false;

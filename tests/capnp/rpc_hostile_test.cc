@@ -225,6 +225,17 @@ TEST(RpcHostile, the_greatest_batch_passes_and_comes_back) {
   EXPECT_EQ(world.api().values(stream).size(), 1u);
 }
 
+TEST(RpcHostile, batches_greater_than_any_credit_follow_each_other) {
+  RpcWorld world;
+  world.sim.network().options().window_bytes = 4 << 20;
+  const StreamId stream = world.api().add_stream("orders");
+  for (int i = 0; i < 8; ++i) world.api().append(stream, {std::string(5 << 20, 'x')});
+  Collector collector;
+  const auto subscription = world.client().subscribe(
+      {.stream = "orders", .from = broker::FromEarliest{}, .credit_bytes = 1000}, collector);
+  EXPECT_TRUE(world.until([&] { return collector.values.size() == 8; }));
+}
+
 // 60 MB of credit, and nobody reads: what the broker gives away stays within the connection's bounds.
 TEST(RpcHostile, a_client_that_stops_reading_holds_bounded_memory) {
   RpcServerOptions options;
