@@ -1,0 +1,54 @@
+#include "io/cli/app.h"
+
+#include <cstdio>
+
+namespace bascule::cli {
+
+void add_connect_options(CLI::App& command, ConnectOptions& options) {
+  command.add_option("--server", options.server, "HOST:PORT of a broker's RPC listener")
+      ->envname("BASCULE_SERVER")
+      ->capture_default_str();
+  command.add_option("--token", options.token, "token for the broker: @FILE or env:NAME")
+      ->envname("BASCULE_TOKEN");
+  command.add_option("--timeout", options.timeout, "longest that one request may take")
+      ->capture_default_str();
+  command.add_flag("--json", options.json, "one JSON object per line");
+}
+
+ExitStatus report(const Error& error) {
+  std::fprintf(stderr, "bascule: %s\n", error.to_string().c_str());
+  return error.code == Errc::deadline_exceeded ? k_exit_timed_out : k_exit_failed;
+}
+
+ExitStatus report_usage(const Error& error) {
+  std::fprintf(stderr, "bascule: %s\n", error.context.c_str());
+  return k_exit_usage;
+}
+
+void register_version(CLI::App& app, ExitStatus& status) {
+  app.add_subcommand("version", "print the program's version")->callback([&status] {
+    std::printf("bascule %s\n", BASCULE_VERSION);
+    status = k_exit_done;
+  });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("A durable commit log for NATS.", "bascule");
+  app.require_subcommand(1);
+  ExitStatus status = k_exit_failed;
+  register_serve(app, status);
+  register_stream(app, status);
+  register_pub(app, status);
+  register_sub(app, status);
+  register_log(app, status);
+  register_bench(app, status);
+  register_version(app, status);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? k_exit_done : k_exit_usage;
+  }
+  return status;
+}
+
+}  // namespace bascule::cli

@@ -1,0 +1,41 @@
+#include "io/cli/client_session.h"
+
+#include "capnp/rpc_transport.h"
+#include "io/asio_loop.h"
+#include "io/asio_network.h"
+#include "io/cli/system.h"
+#include "io/entropy.h"
+#include "src/model/units.h"
+
+namespace bascule::cli {
+
+// Members go in the reverse of this order.
+struct ClientSession::Parts {
+  io::AsioLoop loop;
+  io::AsioNetwork network{loop};
+  Prng random{io::random_seed()};
+  std::unique_ptr<client::Transport> transport;
+  std::unique_ptr<client::Client> client;
+};
+
+Result<std::unique_ptr<ClientSession>> ClientSession::open(const ConnectOptions& options) {
+  client::ClientOptions client_options;
+  BASCULE_TRY_ASSIGN(env::Address server, env::parse_address(options.server));
+  client_options.servers.push_back(std::move(server));
+  BASCULE_TRY_ASSIGN(client_options.token, secret(options.token));
+  BASCULE_TRY_ASSIGN(client_options.request_timeout, model::parse_duration(options.timeout));
+  auto parts = std::make_unique<Parts>();
+  parts->transport = rpc::make_rpc_transport(parts->loop, parts->network);
+  parts->client =
+      client::make_client(parts->loop, *parts->transport, parts->random, std::move(client_options));
+  return std::unique_ptr<ClientSession>(new ClientSession(std::move(parts)));
+}
+
+ClientSession::ClientSession(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+ClientSession::~ClientSession() = default;
+client::Client& ClientSession::client() { return *parts_->client; }
+io::AsioLoop& ClientSession::loop() { return parts_->loop; }
+void ClientSession::run_loop() { parts_->loop.run(); }
+void ClientSession::stop_loop() { parts_->loop.stop(); }
+
+}  // namespace bascule::cli

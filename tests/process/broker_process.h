@@ -1,0 +1,69 @@
+// The shipped program as a child process: started on free ports of 127.0.0.1, killed or drained by tests.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bascule::process_test {
+
+// A directory under the build tree, removed with all that is in it.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+struct CommandResult {
+  int exit_status = -1;  // 128 + signal where it was killed
+  std::string out;
+  std::string error;
+};
+
+// Runs build/…/bin/bascule with the arguments and `input` on its standard input, to its end.
+CommandResult run_bascule(const std::vector<std::string>& arguments, const std::string& input = {});
+
+class BrokerProcess {
+ public:
+  // Nothing is started yet. `data` is the data directory.
+  explicit BrokerProcess(std::string data, std::vector<std::string> arguments = {});
+  ~BrokerProcess();  // kills it
+  BrokerProcess(const BrokerProcess&) = delete;
+  BrokerProcess& operator=(const BrokerProcess&) = delete;
+
+  // Starts it and waits for its ready line. False, with what it said in error(), when it ended instead.
+  bool start();
+  void kill9();
+  // SIGTERM; its exit status.
+  int terminate();
+  // Waits for its end: its exit status, 128 + signal where it was killed.
+  int wait();
+  bool running() const { return pid_ > 0; }
+  pid_t pid() const { return pid_; }
+
+  // Of the ready line, such as "nats": "127.0.0.1:40123".
+  const std::string& endpoint(const std::string& name) const { return endpoints_.at(name); }
+  std::string nats_url() const { return "nats://" + endpoint("nats"); }
+  // What it wrote to standard error in its present life.
+  std::string error() const;
+  // Runs a command of the command line against this broker.
+  CommandResult command(std::vector<std::string> arguments, const std::string& input = {}) const;
+
+ private:
+  std::string data_;
+  std::vector<std::string> arguments_;
+  std::string error_file_;
+  pid_t pid_ = -1;
+  int out_ = -1;
+  std::map<std::string, std::string> endpoints_;
+};
+
+}  // namespace bascule::process_test
