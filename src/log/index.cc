@@ -17,10 +17,12 @@ BatchPlace place_of(const model::BatchHeader& h, uint64_t position) {
 
 void SegmentIndex::add(const BatchPlace& batch) {
   const bool hole = !entries_.empty() && batch.base != next_;
+  // Batches share an offset where all but the last take none (control batches); an entry is always the
+  // first of them, or a reader of that offset would miss it.
+  const bool shares = !entries_.empty() && batch.base == last_base_;
   next_ = batch.next;
-  // Two batches may share an offset where the first takes none (a control batch); the entry must be
-  // the first of them, or a reader of that offset would miss it.
-  if (!entries_.empty() && entries_.back().offset == batch.base) return;
+  last_base_ = batch.base;
+  if (shares) return;
   if (entries_.empty() || hole || batch.position - entries_.back().position >= interval_bytes_)
     entries_.push_back({batch.base, batch.position, batch.append_time});
 }

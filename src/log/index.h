@@ -59,12 +59,15 @@ class SegmentIndex {
   // `corrupt` also where the file belongs to another life or does not go exactly up to `end`.
   static Result<SegmentIndex> decode(ByteView in, const Uuid& nonce, uint64_t interval_bytes);
 
-  bool operator==(const SegmentIndex&) const = default;
+  bool operator==(const SegmentIndex& o) const {
+    return entries_ == o.entries_ && next_ == o.next_;
+  }
 
  private:
   uint64_t interval_bytes_;
   std::vector<Entry> entries_;
-  Offset next_;  // end of the last batch added
+  Offset next_;       // end of the last batch added
+  Offset last_base_;  // its base
 };
 
 }  // namespace bascule::log

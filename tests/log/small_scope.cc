@@ -116,6 +116,7 @@ void SmallScope::maybe_rot() {
   const auto& [path, at] = places[pick - 1];
   rot_left_ = false;
   rotted_ = true;
+  logs_rotted_ = path == "logs/logs";
   tell("rot: " + path + " at " + std::to_string(at));
   storage.flip(*storage.find(path), at + 17, 0x20);
 }
@@ -189,6 +190,10 @@ void SmallScope::recovered() {
        ") condition " + std::to_string(static_cast<int>(report.condition)) + " allowed " +
        std::to_string(min_) + ".." + std::to_string(all_.size()));
   if (log.durable_leo() != log.leo()) wrong("a recovered log has an end that is not durable");
+  while (logs_rotted_ && leo > all_.size() && !ghosts_.empty()) {
+    all_.push_back(ghosts_.front());
+    ghosts_.erase(ghosts_.begin());
+  }
   if (leo > all_.size()) wrong("the log is longer than what was appended");
   const bool cut_done = cut_to_ && leo == *cut_to_;
   if (leo < min_ && !cut_done) {
@@ -217,6 +222,10 @@ void SmallScope::recovered() {
   for (const OffsetRange& range : report.damaged)
     for (uint64_t o = range.first.value; o < std::min(range.next.value, all_.size()); ++o)
       all_[o].readable = false;
+  if (leo < all_.size() && !cut_done) {
+    ghosts_.assign(all_.begin() + static_cast<ptrdiff_t>(leo), all_.end());
+    all_.resize(leo);
+  }
   all_.resize(std::min<size_t>(all_.size(), leo));
   min_ = synced_ = leo;
   cut_to_.reset();
@@ -287,6 +296,7 @@ void SmallScope::append(bool wait) {
   if (!*room) return wrong("no room: " + room->error().to_string());
   auto ticket = std::make_shared<std::optional<Ticket>>();
   all_.push_back({value});
+  ghosts_.clear();
   bench_.node().world().loop.post([this, header, bytes, ticket]() mutable {
     header.base_offset = bench_.log().leo();
     header.epoch = Epoch(1);

@@ -104,6 +104,10 @@ class SmallScope {
   std::optional<uint64_t> cut_to_;
   uint64_t log_start_min_ = 0;
   uint64_t log_start_max_ = 0;
+  // What recovery cut without a manifest change: where the log ends is then known from `logs` alone, and
+  // if that file rots before the next append, what a dead life's late writes have left counts again.
+  std::vector<Record> ghosts_;
+  bool logs_rotted_ = false;
   int names_ = 0;
   std::string story_;
   std::optional<std::string> failure_;
