@@ -56,7 +56,7 @@ Co<void> LocalMetadataLog::write_queue() {
     // A mark is only worth space that is there.
     const bool mark = group.empty() && mark_due_ && marked_ != written_ && fits(group);
     mark_due_ = false;
-    if (status && (!group.empty() || mark)) status = co_await write_proposals(std::move(group));
+    if (status && (!group.empty() || mark)) status = co_await write_proposals(group);
     if (!status) co_return status;  // the process ends
   }
   awake_ = false;
@@ -121,10 +121,10 @@ Co<void> LocalMetadataLog::make_room(std::vector<Proposal>& group) {
   co_return Status();
 }
 
-Co<void> LocalMetadataLog::write_proposals(std::vector<Proposal> group) {
+Co<void> LocalMetadataLog::write_proposals(std::vector<Proposal>& group) {
   std::vector<Entry> entries;
   for (const Proposal& p : group) entries.push_back({k_local_term, p.command});
-  auto status = co_await files_.write_group(segment_, std::move(entries), written_.next());
+  auto status = co_await files_.write_group(segment_, entries, written_.next());
   if (!status) co_return status;
   marked_ = written_;  // this group proves that all before it are durable
   for (Proposal& p : group) {

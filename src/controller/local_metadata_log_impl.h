@@ -59,7 +59,7 @@ class LocalMetadataLog final : public MetadataLog {
   std::vector<Proposal> take_group();
   Co<void> make_room(std::vector<Proposal>& group);
   bool fits(const std::vector<Proposal>& group) const;
-  Co<void> write_proposals(std::vector<Proposal> group);
+  Co<void> write_proposals(std::vector<Proposal>& group);
   void deliver(Proposal proposal, Index index);
   void schedule_idle_mark();
 

@@ -68,7 +68,7 @@ class MetadataFiles {
   // Space for all below `end`, in both places.
   Co<void> extend(OpenSegment& segment, uint64_t end);
   // Writes the group at segment.position and moves on. Durable in both places when complete.
-  Co<void> write_group(OpenSegment& segment, std::vector<Entry> entries, Index first);
+  Co<void> write_group(OpenSegment& segment, const std::vector<Entry>& entries, Index first);
   // Durable in both places, name and all.
   Co<SnapshotEntry> write_snapshot(Index index, Slice bytes);
 

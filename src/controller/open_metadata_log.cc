@@ -93,7 +93,7 @@ Co<void> LocalMetadataLog::write_tail(OpenSegment& segment, const Recovered& fou
     }
     const size_t count = group.size();
     BASCULE_CO_TRY(co_await files_.extend(segment, segment.position + group_extent(count, bytes)));
-    BASCULE_CO_TRY(co_await files_.write_group(segment, std::move(group), first));
+    BASCULE_CO_TRY(co_await files_.write_group(segment, group, first));
     first = Index(first.value + count);
   }
   co_return Status();
