@@ -54,7 +54,10 @@ Co<void> LogImpl::create(const Promise& promise) {
   made = co_await call<void>([this](env::Done<void> done) {
     disk().sync_dir(host_.options().directory, std::move(done));
   });
-  if (!made) co_return made;
+  if (!made) {
+    loop().fail_stop(made.error());
+    co_return made;
+  }
   auto first = co_await new_segment(host_.options().extent_bytes_first, false, 1);
   if (!first) co_return fail(std::move(first.error()));
   const SegmentRef segment = *first;
@@ -110,7 +113,11 @@ Co<void> LogImpl::recover(const Promise& left) {
   // What a dead life renamed or removed is visible, and perhaps not durable.
   auto status = co_await call<void>(
       [this](env::Done<void> done) { disk().sync_dir(directory_, std::move(done)); });
-  if (!status) co_return status;
+  if (!status) {
+    // Not damage of this log: what any directory holds is uncertain now.
+    loop().fail_stop(status.error());
+    co_return status;
+  }
   auto manifest = co_await read_manifest();
   if (!manifest) {
     if (manifest.error().code != Errc::not_found) co_return fail(std::move(manifest.error()));
