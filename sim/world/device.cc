@@ -225,8 +225,10 @@ void Device::process_died(Life& life) {
   std::erase_if(parked_, [&](uint64_t number) { return !in_flight_.contains(number); });
   if (lock_holder_ != nullptr) {
     lock_holder_ = nullptr;
-    const uint64_t hold =
+    // Mostly at once, now and then a second: the kernel lets go when the last operation has ended.
+    const uint64_t drawn =
         sim_.chooser().coarse() ? 0 : draw_number(Domain::disk_lock, life.number(), 1'000'000'000);
+    const uint64_t hold = drawn % 8 == 0 ? drawn : drawn / 1000;
     lock_free_at_ = sim_.now() + Duration{static_cast<int64_t>(hold)};
   }
 }
