@@ -82,6 +82,7 @@ class Run {
   }
 
   void on_refused(const Error& error) {
+    story_.clean_exit = false;  // it may have begun to write
     sim_.count("op.refused." + std::string(errc_name(error.code)));
     sim_.tell("world", "the broker refuses to start: " + error.to_string());
     const bool transient = error.code == Errc::no_space || error.code == Errc::io_error ||
@@ -96,6 +97,7 @@ class Run {
 
   void on_death(const Death& death) {
     sim_.count("op.deaths");
+    if (death.cause != DeathCause::exit) story_.clean_exit = false;
     story_.look_at_damage();
     if (death.cause == DeathCause::machine_crash || story_.cache_dropped) story_.cache_went_away();
     if (death.cause == DeathCause::fail_stop)
@@ -130,9 +132,10 @@ class Run {
     });
   }
 
+  bool is_up() { return clients() != nullptr && !program()->stopping(); }
   bool wait_open() {
     return sim_.run_until_true(sim_.now() + k_core_bound,
-                               [this] { return over() || clients() != nullptr; });
+                               [this] { return over() || is_up(); });
   }
 
   // The end: all heals, a sufficient world must do all that is asked of it.
@@ -148,7 +151,7 @@ class Run {
     const uint64_t lives = node_.lives();
     node_.life().arrive([this] { stop_cleanly(); });
     if (!sim_.run_until_true(sim_.now() + k_core_bound, [&] {
-          return over() || (node_.lives() > lives && clients() != nullptr);
+          return over() || (node_.lives() > lives && is_up());
         }))
       return story_.verdict.fire("O17", "a clean stop and a start take over a minute");
     check_all("after a clean stop and a start");

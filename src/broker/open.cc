@@ -8,7 +8,7 @@
 
 namespace bascule::broker {
 
-// Holds what is open so far; each step's completion holds it in turn.
+// Holds what is open so far; the completion of each step holds it.
 class BrokerOpening {
  public:
   BrokerOpening(env::World& world, BrokerOptions options, const controller::CommandCodec& codec,
@@ -114,7 +114,13 @@ class BrokerOpening {
 
 void open_broker(env::World& world, BrokerOptions options, const controller::CommandCodec& codec,
                  Done<std::unique_ptr<Broker>> done) {
-  auto opening = std::make_shared<BrokerOpening>(world, std::move(options), codec, std::move(done));
+  // A process that is dying drops its completions, and the last one may be dropped from inside of what
+  // the opening owns: it ends in a turn of its own.
+  const std::shared_ptr<BrokerOpening> opening(
+      new BrokerOpening(world, std::move(options), codec, std::move(done)),
+      [&loop = world.loop](BrokerOpening* ended) {
+        loop.post([owned = std::unique_ptr<BrokerOpening>(ended)] {});
+      });
   opening->lock(opening);
 }
 

@@ -318,6 +318,7 @@ TEST_F(PartitionTest, readers_get_nothing_at_or_above_hw_and_are_woken_when_it_m
   partition_->read_committed(Offset(0), 1 << 20, done);
   loop_.settle();
   EXPECT_EQ((*read)->batches.size(), 1u);
+  partition_->detach(reader);
 }
 
 TEST_F(PartitionTest, readers_are_bounded_and_end_with_the_reason) {
@@ -338,6 +339,22 @@ TEST_F(PartitionTest, readers_are_bounded_and_end_with_the_reason) {
   ASSERT_TRUE(b.end && c.end);
   EXPECT_EQ(b.end->code, Errc::stream_deleted);
   EXPECT_EQ(code(publish(1)), Errc::internal);
+}
+
+TEST_F(PartitionTest, readers_are_told_when_it_is_destroyed_without_a_stop) {
+  apply(led(4));
+  CountingReader reader;
+  ASSERT_TRUE(partition_->attach(reader).has_value());
+  auto other = std::make_unique<MemoryLog>(loop_);
+  log_ = other.get();
+  partition_.emplace(loop_, trace_,
+                     PartitionOptions{.id = {StreamId(8), PartitionIndex(0)},
+                                      .self = NodeId(1),
+                                      .in_flight_bytes_max = 4096,
+                                      .readers_max = 2},
+                     std::move(other));
+  ASSERT_TRUE(reader.end.has_value());
+  EXPECT_EQ(reader.end->code, Errc::stopping);
 }
 
 TEST_F(PartitionTest, draining_refuses_new_publishes_and_waits_for_those_in_flight) {
