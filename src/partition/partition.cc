@@ -184,7 +184,9 @@ void Partition::end_readers(const Error& why) {
 void Partition::run_retention(ClockTrust clock, env::Done<Offset> done) {
   std::optional<Offset> to;
   if (leader_ && !stopping_ && view_.retention.any()) {
-    to = retention_start(log_->segments(), log_->log_start(), leader_->hw(), loop_.wall(), clock,
+    // In memory mode HW may be ahead of what is synced; the log's start may not.
+    const Offset end = std::min(leader_->hw(), log_->durable_leo());
+    to = retention_start(log_->segments(), log_->log_start(), end, loop_.wall(), clock,
                          view_.retention);
   }
   if (!to) {

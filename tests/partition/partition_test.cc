@@ -401,6 +401,21 @@ TEST_F(PartitionTest, retention_moves_the_log_start_never_past_hw) {
   EXPECT_EQ(start, Offset(8));
 }
 
+TEST_F(PartitionTest, retention_stays_below_what_is_synced_in_memory_mode_too) {
+  PartitionView view = led(4);
+  view.durability = DurabilityMode::memory;
+  view.retention.messages = 1;
+  apply(view);
+  for (int i = 0; i < 5; ++i) (void)publish(1);
+  log_->set_progress(Offset(5), Offset(2));
+  loop_.settle();
+  ASSERT_EQ(partition_->hw(), Offset(5));
+  std::optional<Offset> start;
+  partition_->run_retention(ClockTrust::agree, [&](Result<Offset> r) { start = *r; });
+  loop_.settle();
+  EXPECT_EQ(start, Offset(2));
+}
+
 TEST_F(PartitionTest, idle_partitions_keep_no_timer) {
   apply(led(4));
   const BufferRef batch = client_batch(1);
