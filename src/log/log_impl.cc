@@ -39,7 +39,7 @@ LogsEntry LogImpl::logs_entry() const {
 void LogImpl::stop(env::Done<void> done) {
   REQUIRE(!stopping_);
   stopping_ = true;
-  answer_space_waiters(fail(Errc::stopping, "the log is stopping"));
+  refuse_space_waiters({Errc::stopping, "the log is stopping"});
   scope_.spawn<void>(stop_now(), std::move(done));
 }
 

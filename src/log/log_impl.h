@@ -182,7 +182,8 @@ class LogImpl final : public Log {
   Co<void> seal_rolled();
   Co<void> write_index(const SegmentRef& segment);
   Co<void> remove_retired();
-  void answer_space_waiters(const Status& failure);
+  void refuse_space_waiters(const Error& why);
+  void grant_space();
 
   // --- reader.cc
   struct Located {
@@ -258,6 +259,7 @@ class LogImpl final : public Log {
   bool flush_due_ = false;
   bool progress_due_ = false;
   bool sync_scheduled_ = false;
+  bool granting_ = false;
   bool maintaining_ = false;
   bool maintain_again_ = false;
   bool opened_ = false;  // recovery is over: the numbers above are the log's

@@ -51,19 +51,28 @@ void LogImpl::make_space(size_t bytes, env::Done<void> done) {
   kick_maintenance();
 }
 
-void LogImpl::answer_space_waiters(const Status& failure) {
+void LogImpl::refuse_space_waiters(const Error& why) {
   while (!space_waiters_.empty()) {
-    SpaceWaiter& waiter = space_waiters_.front();
-    if (failure && !has_space(waiter.bytes)) return;
-    // Whoever is told that there is space appends in that turn, before the next one is told.
-    loop().post([done = std::move(waiter.done), failure]() mutable {
-      if (!failure) return done(fail(failure.error()));
-      done({});
-    });
+    loop().post(
+        [done = std::move(space_waiters_.front().done), why]() mutable { done(fail(why)); });
     space_waiters_.pop_front();
-    if (failure) break;  // one at a time: its append may use the space up
   }
-  if (failure && !space_waiters_.empty()) loop().post(alive_.wrap([this] { kick_maintenance(); }));
+}
+
+// Whoever is told that there is space appends in that turn: it is looked at in the same turn, since
+// others append without asking while has_space() holds.
+void LogImpl::grant_space() {
+  if (granting_ || space_waiters_.empty()) return;
+  granting_ = true;
+  loop().post(alive_.wrap([this] {
+    granting_ = false;
+    if (space_waiters_.empty()) return;
+    if (!has_space(space_waiters_.front().bytes)) return kick_maintenance();
+    env::Done<void> done = std::move(space_waiters_.front().done);
+    space_waiters_.pop_front();
+    grant_space();
+    done({});  // last: it may end this object
+  }));
 }
 
 bool LogImpl::wants_next() const {
@@ -115,7 +124,7 @@ void LogImpl::kick_maintenance() {
   scope_.spawn<void>(maintain(), [this](Status status) {
     maintaining_ = false;
     if (dead_) return;
-    if (!status) answer_space_waiters(status);
+    if (!status) refuse_space_waiters(status.error());
     if (std::exchange(maintain_again_, false) && status) kick_maintenance();
   });
 }
@@ -141,7 +150,7 @@ Co<void> LogImpl::maintain() {
         host_.refund(size - segment->reserved);
     }
   }
-  if (outcome) answer_space_waiters({});
+  if (outcome) grant_space();
   if (outcome && wants_sealing()) outcome = co_await seal_rolled();
   if (outcome && !dropped_.empty()) outcome = co_await remove_retired();
   structure_.unlock();

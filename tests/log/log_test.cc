@@ -127,6 +127,39 @@ TEST(log, retention_drops_whole_segments_and_recycles_them) {
   EXPECT_EQ(found->front(), "v30");
 }
 
+TEST(log, space_that_was_granted_is_there_in_that_turn_whoever_appends_meanwhile) {
+  LogStoreOptions o;
+  o.extent_bytes_first = 8192;
+  o.segment_bytes = 1 << 20;
+  Bench bench(1, nullptr, o);
+  ASSERT_TRUE(bench.start());
+  const BufferRef bytes = make_batch("v", 1, 3000);
+  auto header = *model::decode_batch_header(bytes.view(), 0);
+  int appended = 0;
+  const auto append = [&] {
+    header.base_offset = bench.log().leo();
+    header.append_time = bench.log().last_append_time();
+    (void)bench.log().append(header, bytes.view().subspan(limits::k_batch_header_bytes));
+    ++appended;
+  };
+  bench.in_turn([&] {
+    for (int i = 0; i < 40; ++i) {
+      // As a leader does: at once where there is room, else when there is.
+      if (bench.log().has_space(header.total_bytes)) {
+        append();
+      } else {
+        bench.log().make_space(header.total_bytes, [&](Status s) {
+          if (s) append();
+          while (appended < 60 && bench.log().has_space(header.total_bytes)) append();
+        });
+      }
+    }
+  });
+  bench.run_for(seconds(1));
+  EXPECT_GE(appended, 40);
+  EXPECT_EQ(bench.log().durable_leo(), bench.log().leo());
+}
+
 TEST(log, time_is_found) {
   Bench bench(1, nullptr, small_segments());
   ASSERT_TRUE(bench.start());
