@@ -54,17 +54,18 @@ std::string capture(const std::string& command, int& status) {
 // A copy of the sources that builds bascule-sim by itself.
 class Scratch {
  public:
-  Scratch() : tree_(k_build / "mutants" / "tree"), build_(k_build / "mutants" / "build") {}
+  // Laid out as a clone with its release build, so that ccache gives it the objects of the others.
+  Scratch() : tree_(k_build / "mutants"), build_(tree_ / "build" / "release") {}
 
   // Brings the copy to the state of the sources. False: it does not build.
   bool prepare() {
     for (const char* folder : {"src", "sim", "capnp", "io", "cmake", "tests", "bench", "fuzz"})
       copy(folder);
-    write_text(tree_ / "CMakeLists.txt", read_text(k_source / "CMakeLists.txt"));
+    for (const char* file : {"CMakeLists.txt", "CMakePresets.json"})
+      write_text(tree_ / file, read_text(k_source / file));
     int status = 0;
-    const std::string log = capture("cmake -S " + quoted(tree_) + " -B " + quoted(build_) +
-                                        " -G Ninja -DCMAKE_BUILD_TYPE=Release 2>&1",
-                                    status);
+    const std::string log =
+        capture("cd " + quoted(tree_) + " && cmake --preset release 2>&1", status);
     if (status != 0) std::fputs(log.c_str(), stderr);
     return status == 0 && build();
   }
@@ -81,9 +82,7 @@ class Scratch {
 
   // The JSON line of a campaign that stops at its first failing seed.
   nlohmann::json campaign(const std::string& world, uint64_t seeds) {
-    const fs::path bin = fs::exists(build_ / "bin" / "bascule-sim")
-                             ? build_ / "bin" / "bascule-sim"
-                             : build_ / "sim" / "bascule-sim";
+    const fs::path bin = build_ / "bin" / "bascule-sim";
     int status = 0;
     const std::string out = capture(quoted(bin) + " campaign --first --world " + world +
                                         " --seeds " + std::to_string(seeds) + " --json 2>/dev/null",
@@ -201,20 +200,32 @@ Result<std::string> apply_mutant(const Mutant& mutant, const std::string& text) 
   return out;
 }
 
-MutantVerdict mutants(const MutantOptions& options) {
+Result<std::vector<Mutant>> load_mutants(const std::string& folder) {
   std::vector<Mutant> list;
-  for (const auto& entry : fs::directory_iterator(k_source / "sim" / "mutants")) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() != ".toml") continue;
-    Result<Mutant> mutant = parse_mutant(entry.path().stem().string(), read_text(entry.path()));
-    if (!mutant) {
-      std::fprintf(stderr, "%s\n", mutant.error().to_string().c_str());
-      return MutantVerdict::broken;
-    }
-    const bool named = std::ranges::find(options.only, mutant->id) != options.only.end();
-    if (options.only.empty() ? (!options.quick || mutant->quick) : named)
-      list.push_back(std::move(*mutant));
+    BASCULE_TRY_ASSIGN(Mutant mutant,
+                       parse_mutant(entry.path().stem().string(), read_text(entry.path())));
+    list.push_back(std::move(mutant));
   }
   std::ranges::sort(list, {}, &Mutant::id);
+  return list;
+}
+
+std::string source_directory() { return k_source.string(); }
+
+MutantVerdict mutants(const MutantOptions& options) {
+  Result<std::vector<Mutant>> all = load_mutants((k_source / "sim" / "mutants").string());
+  if (!all) {
+    std::fprintf(stderr, "%s\n", all.error().to_string().c_str());
+    return MutantVerdict::broken;
+  }
+  std::vector<Mutant> list;
+  for (Mutant& mutant : *all) {
+    const bool named = std::ranges::find(options.only, mutant.id) != options.only.end();
+    if (options.only.empty() ? (!options.quick || mutant.quick) : named)
+      list.push_back(std::move(mutant));
+  }
   if (list.empty() || list.size() < options.only.size()) {
     std::fprintf(stderr, "bascule-sim: no such mutant\n");
     return MutantVerdict::usage;

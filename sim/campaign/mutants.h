@@ -49,6 +49,11 @@ Result<std::string> apply_mutant(const Mutant& mutant, const std::string& text);
 // {"mutant","oracle","expected","killed","seeds"}.
 MutantVerdict mutants(const MutantOptions& options);
 
+// All mutants of a folder, ascending by id. The first that makes no sense is the error.
+Result<std::vector<Mutant>> load_mutants(const std::string& folder);
+
+// The root of the sources that the program was built from.
+std::string source_directory();
 // The commit that the program was built from; "unknown" outside of a repository.
 std::string source_commit();
 

@@ -27,6 +27,7 @@ void LogLedger::truncating(Offset to) {
   const Offset safe = entry != nullptr ? entry->base : to;
   synced_ = std::min(synced_, safe);
   written_ = std::min(written_, safe);
+  certain_ = std::min(certain_, safe);
   ++truncations_;
 }
 

@@ -47,11 +47,17 @@ class LogLedger {
   void forget_written() { written_ = std::min(written_, synced_); }
   // The plan has damaged the log's files: losses are allowed from now on, wrong bytes are not.
   void damage() { damaged_ = true; }
+  // A clean stop, or a start that is over, has written down that the log reaches this far: from now on
+  // damage below it can be told from a torn tail.
+  void make_certain(Offset end) { certain_ = end; }
+  // What was written down may itself be damaged.
+  void forget_certain() { certain_ = {}; }
 
   // --- What is known.
   bool damaged() const { return damaged_; }
   Offset synced() const { return synced_; }
   Offset written() const { return written_; }
+  Offset certain() const { return certain_; }
   Offset start_min() const { return start_; }
   Offset start_max() const { return start_max_; }
   Offset end() const { return entries_.empty() ? end_ : std::max(end_, entries_.back().next); }
@@ -82,6 +88,7 @@ class LogLedger {
   Offset end_;                                 // of a log without entries
   Offset synced_;
   Offset written_;
+  Offset certain_;
   uint64_t truncations_ = 0;
   bool damaged_ = false;
 };

@@ -159,12 +159,17 @@ class StorageRun final : public LogWatcher {
         if (!d.path.starts_with(directory)) continue;
         whole = false;
         // An index is always rebuilt from what it indexes.
-        if (!d.path.ends_with(".index")) ledgers_[i].damage();
+        if (d.path.ends_with(".index")) continue;
+        ledgers_[i].damage();
+        if (!d.path.ends_with(".log")) ledgers_[i].forget_certain();
       }
       if (!whole) continue;
       clean_possible_ = true;
       lost_all_ = true;
-      for (LogLedger& ledger : ledgers_) ledger.damage();
+      for (LogLedger& ledger : ledgers_) {
+        ledger.damage();
+        ledger.forget_certain();
+      }
     }
   }
 
@@ -195,6 +200,10 @@ class StorageRun final : public LogWatcher {
       if (log.leo() < ledger.synced() && report.condition == log::Condition::clean &&
           !report.lost && !report.created)
         verdict_.fire("O14", name + " has lost records and calls itself clean");
+      if (log.leo() < ledger.certain() && report.condition != log::Condition::damaged)
+        verdict_.fire("O14", name + " ends at " + log.leo().to_string() +
+                                 ", it was certain to reach " + ledger.certain().to_string() +
+                                 ", and it is not called damaged");
     } else {
       check_report(name, index, log, report);
     }
@@ -257,6 +266,7 @@ class StorageRun final : public LogWatcher {
     clean_possible_ = false;
     for (size_t i = 0; i < ledgers_.size(); ++i) {
       if (log::Log* log = program()->log(i)) {
+        ledgers_[i].make_certain(log->leo());
         ++verifying_;
         verify_on(i, *log, log->log_start());
       }
@@ -265,6 +275,9 @@ class StorageRun final : public LogWatcher {
   void stop_begun() override { clean_possible_ = true; }
   void stopped() override {
     clean_certain_ = true;
+    for (size_t i = 0; i < ledgers_.size(); ++i) {
+      if (log::Log* log = program()->log(i)) ledgers_[i].make_certain(log->leo());
+    }
     sim_.count("op.stopped");
     node_->exit();
   }
