@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 
@@ -49,6 +50,9 @@ struct WorldKind {
   std::string name;
   std::function<std::unique_ptr<WorldHarness>(std::string& why_not)> make;
 };
+
+// The name alone in a test's name: by default its bytes, which are other ones in each run.
+inline void PrintTo(const WorldKind& kind, std::ostream* out) { *out << kind.name; }
 
 inline constexpr Duration k_patience = seconds(20);
 
