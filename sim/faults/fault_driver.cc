@@ -104,6 +104,7 @@ void FaultDriver::crash(const PlanItem& item, Node& node, bool machine) {
     sim_.count(machine ? "fault.machine_crash" : "fault.process_crash");
     if (item.get("down") > 0) down_[node.id()] = micros(item, "down");
     if (machine) {
+      if (before_crash_) before_crash_(node);
       node.crash_machine();
     } else {
       node.crash_process();

@@ -39,6 +39,8 @@ class FaultDriver {
   void on_fault(Observer observer) { observer_ = std::move(observer); }
   // Called at each death, before the restart is scheduled.
   void on_death(std::function<void(Node&, const Death&)> f) { on_death_ = std::move(f); }
+  // Called before a machine crashes, while its operations are in flight: here crash images are sampled.
+  void before_crash(std::function<void(Node&)> f) { before_crash_ = std::move(f); }
   // Ends all that lasts and starts what is down: the end of chaos.
   void heal();
   bool healed() const { return healed_; }
@@ -61,6 +63,7 @@ class FaultDriver {
   Restart restart_;
   Observer observer_;
   std::function<void(Node&, const Death&)> on_death_;
+  std::function<void(Node&)> before_crash_;
   std::map<NodeId, Duration> down_;        // how long the next death lasts
   std::map<uint64_t, Storage> snapshots_;  // by item, of rollbacks to come
   std::vector<std::pair<EventId, std::shared_ptr<env::Task>>> lasting_;

@@ -33,6 +33,10 @@ void LogLedger::truncating(Offset to) {
 
 void LogLedger::truncated(Offset leo) {
   ++truncations_;  // who began while the cut was on its way saw either history
+  settled(leo);
+}
+
+void LogLedger::settled(Offset leo) {
   while (!entries_.empty() && (entries_.back().base >= leo || entries_.back().next > leo))
     entries_.pop_back();
   end_ = leo;
@@ -43,7 +47,6 @@ void LogLedger::moving_start(Offset to) { start_max_ = std::max(start_max_, to);
 void LogLedger::moved_start(Offset to) { start_ = std::max(start_, to); }
 
 void LogLedger::recovered(Offset log_start, Offset leo) {
-  truncated(leo);
   synced_ = std::min(synced_, leo);
   // Recovery has synced what it reports.
   promise_synced(leo);

@@ -41,8 +41,11 @@ class LogLedger {
   void truncated(Offset leo);
   void moving_start(Offset to);
   void moved_start(Offset to);
-  // A log that was recovered with this content: what is beyond it is gone for good.
+  // A log was opened with this content: what it reports must stay.
   void recovered(Offset log_start, Offset leo);
+  // The start is over: what is beyond the end is gone for good. (Before that a write of a dead life may
+  // still land, and another opening find it.)
+  void settled(Offset leo);
   // Pages may be gone or wrong though no machine crashed: nothing but synced bytes is promised.
   void forget_written() { written_ = std::min(written_, synced_); }
   // The plan has damaged the log's files: losses are allowed from now on, wrong bytes are not.

@@ -100,8 +100,10 @@ void Device::WriteOperation::orphaned(Device& device, uint64_t number) {
   const uint32_t fate = chooser.choose({Domain::disk_flight, device.node_.value, number}, 3);
   if (fate == 0) return;  // never
   if (fate == 1) return land_in_part(device, mix64(number));
-  const Duration later{1'000 + static_cast<int64_t>(device.draw_number(Domain::disk_flight, ~number,
-                                                                       2'000'000'000))};
+  // From 20 µs to half a second, each order of magnitude as likely.
+  const uint64_t shift = device.draw_number(Domain::disk_flight, ~number, 15);
+  const Duration later = microseconds(static_cast<int64_t>(
+      (uint64_t{20} << shift) - device.draw_number(Domain::disk_flight, number << 20, 10)));
   device.sim_.count("disk.orphan_write_pending");
   device.start(nullptr, std::make_unique<OrphanWrite>(file_, flight()), later);
 }

@@ -134,8 +134,7 @@ class Run {
 
   bool is_up() { return clients() != nullptr && !program()->stopping(); }
   bool wait_open() {
-    return sim_.run_until_true(sim_.now() + k_core_bound,
-                               [this] { return over() || is_up(); });
+    return sim_.run_until_true(sim_.now() + k_core_bound, [this] { return over() || is_up(); });
   }
 
   // The end: all heals, a sufficient world must do all that is asked of it.
@@ -150,9 +149,8 @@ class Run {
       return;
     const uint64_t lives = node_.lives();
     node_.life().arrive([this] { stop_cleanly(); });
-    if (!sim_.run_until_true(sim_.now() + k_core_bound, [&] {
-          return over() || (node_.lives() > lives && is_up());
-        }))
+    if (!sim_.run_until_true(sim_.now() + k_core_bound,
+                             [&] { return over() || (node_.lives() > lives && is_up()); }))
       return story_.verdict.fire("O17", "a clean stop and a start take over a minute");
     check_all("after a clean stop and a start");
   }

@@ -1,6 +1,7 @@
 // One run of the world `storage`: plays the plan's operations into the logs, keeps the ledgers, and asks
 // the oracles.
 #include <algorithm>
+#include <utility>
 
 #include "sim/faults/fault_driver.h"
 #include "sim/oracles/crash_image_checker.h"
@@ -15,7 +16,7 @@
 namespace bascule::sim {
 namespace {
 
-constexpr uint64_t k_images_per_crash = 2;
+constexpr uint64_t k_images_per_crash = 3;
 constexpr uint64_t k_acks_per_check = 12;
 
 LogSetup setup_of(const Plan& plan) {
@@ -54,7 +55,10 @@ struct LogState {
   Offset hw_noted;  // highest that was ever noted
   bool suspect_mark = false;
   bool truncating = false;
-  bool open = false;      // in this life
+  Offset last_segment = Offset(UINT64_MAX);         // where the segment began that was written last
+  Offset last_segment_before = Offset(UINT64_MAX);  // the same, of the life before
+  Offset certain_before;                            // of the ledger when the log was opened
+  bool open = false;                                // in this life
   bool was_open = false;  // in the one before: a stop says nothing of a log that did not open
 };
 
@@ -76,6 +80,7 @@ class StorageRun final : public LogWatcher {
 
   Outcome run() {
     faults_.on_death([this](Node&, const Death& death) { died(death); });
+    faults_.before_crash([this](Node&) { sample_images(); });
     start();
     faults_.begin();
     for (const PlanItem& item : plan_.operations)
@@ -127,15 +132,19 @@ class StorageRun final : public LogWatcher {
       sync_failures_ = node_->device().sync_failures();
       for (LogLedger& ledger : ledgers_) ledger.forget_written();
     }
-    // What another crash, at the same moment or later, may leave: O13.
-    for (uint64_t i = 0; i < k_images_per_crash && !verdict_.fired(); ++i) {
-      SeededChooser chooser(mix64(plan_.seed + 1));
-      WorstChooser worst;
-      const uint64_t address = mix64(++images_);
-      check_image(
-          node_->device().crash_image(i == 0 ? static_cast<Chooser&>(worst) : chooser, address),
-          "O13", "a legal crash image");
-    }
+    sample_images();
+  }
+
+  // What a machine's crash at this moment may leave: O13.
+  void sample_images() {
+    note_damage();
+    for (uint64_t i = 0; i < k_images_per_crash && !verdict_.fired(); ++i)
+      check_image(sampled_image(), "O13", "a legal crash image");
+  }
+
+  Storage sampled_image() {
+    SeededChooser chooser(mix64(plan_.seed + 1));
+    return node_->device().crash_image(chooser, mix64(++images_));
   }
 
   void check_image(const Storage& image, const char* oracle, const char* what) {
@@ -178,6 +187,7 @@ class StorageRun final : public LogWatcher {
   void opening() override {
     note_damage();
     sync_failures_ = node_->device().sync_failures();
+    damage_at_opening_ = damage_seen_;
     for (LogState& state : states_) state.was_open = std::exchange(state.open, false);
     sim_.count("op.open");
   }
@@ -208,6 +218,8 @@ class StorageRun final : public LogWatcher {
       check_report(name, index, log, report);
     }
     if (report.condition == log::Condition::suspect) state.suspect_mark = true;
+    state.certain_before = ledger.certain();
+    state.last_segment_before = std::exchange(state.last_segment, Offset(UINT64_MAX));
     ledger.recovered(log.log_start(), log.leo());
     if (ledger.last_epoch() > state.epoch) state.epoch = ledger.last_epoch();
     if (!ledger.damaged() && !ledger.same_epochs(log.epochs(), log.log_start(), log.leo()))
@@ -266,6 +278,7 @@ class StorageRun final : public LogWatcher {
     clean_possible_ = false;
     for (size_t i = 0; i < ledgers_.size(); ++i) {
       if (log::Log* log = program()->log(i)) {
+        ledgers_[i].settled(log->leo());
         ledgers_[i].make_certain(log->leo());
         ++verifying_;
         verify_on(i, *log, log->log_start());
@@ -289,13 +302,15 @@ class StorageRun final : public LogWatcher {
       verdict_.fire("O6", "durable " + log.durable_leo().to_string() + ", written " +
                               log.written_leo().to_string() + ", LEO " + log.leo().to_string());
     if (states_[index].truncating) return;
+    const auto segments = log.segments();
+    if (!segments.empty()) states_[index].last_segment = segments.back().first;
     const bool more = log.durable_leo() > ledger.synced();
     ledger.promise_synced(log.durable_leo());
     if (setup_.logs[index].durability == model::DurabilityMode::memory)
       ledger.promise_written(log.written_leo());
     if (more && draw_below(plan_.seed, {Domain::oracle, index, ++acks_}, k_acks_per_check) == 0) {
-      ++images_;
       check_image(node_->device().storage().worst_image(), "O2", "the worst crash image at an ack");
+      if (!verdict_.fired()) check_image(sampled_image(), "O13", "a legal crash image");
     }
   }
 
@@ -357,10 +372,21 @@ class StorageRun final : public LogWatcher {
       verdict_.fire("O14", "log " + std::to_string(index) + ": a read from " +
                                options.from.to_string() +
                                " failed, and nothing is damaged: " + error.to_string());
+    if (error.code == Errc::corrupt) check_told(index, log, options.from);
     if (!after) return;
     const LedgerEntry* entry = ledger.find(options.from);
     const bool skip = error.code == Errc::corrupt || error.code == Errc::io_error;
     after(skip && entry != nullptr ? entry->next : options.from, !skip || entry == nullptr);
+  }
+
+  // What cannot be read, and lies where the opening has looked, must have been called damaged by it.
+  void check_told(size_t index, log::Log& log, Offset offset) {
+    const LogState& state = states_[index];
+    const bool looked = damage_seen_ == damage_at_opening_;
+    if (looked && offset >= state.last_segment_before && offset < state.certain_before &&
+        log.recovery().condition != log::Condition::damaged)
+      verdict_.fire("O14", "log " + std::to_string(index) + " has lost " + offset.to_string() +
+                               " and is not called damaged");
   }
 
   // --- Operations ----------------------------------------------------------------------------------
@@ -560,6 +586,7 @@ class StorageRun final : public LogWatcher {
   std::vector<LogState> states_;
   Node* node_ = nullptr;
   size_t damage_seen_ = 0;
+  size_t damage_at_opening_ = 0;
   uint64_t sync_failures_ = 0;
   uint64_t images_ = 0;
   uint64_t acks_ = 0;
