@@ -116,6 +116,7 @@ class Run {
     sim_.count("op." + item.verb);
     // In a turn of the life, as a request from a connection would come.
     node_.life().arrive([this, &item] {
+      if (faults_.healed()) return;  // a paused process may come to it late
       if (item.verb == "stop")
         stop_cleanly();
       else if (clients() != nullptr)
