@@ -27,7 +27,10 @@ endforeach()
 # asio without Boost, headers only.
 find_path(ASIO_INCLUDE asio.hpp REQUIRED)
 add_library(asio INTERFACE)
-target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Whether asio sees aligned_alloc depends on what was included before it: files would differ in how
+# its handlers are allocated and freed.
+target_compile_definitions(asio INTERFACE
+  ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_link_libraries(asio INTERFACE Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
 
 # KJ and Cap'n Proto, all that is used of them.

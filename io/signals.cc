@@ -35,6 +35,8 @@ Signals::Signals(AsioLoop& loop, std::move_only_function<void(Signal)> handler)
 Signals::~Signals() {
   state_->gone = true;
   asio::error_code ignored;
+  // The wait holds the state: clearing the set alone would leave it there for ever.
+  state_->set.cancel(ignored);
   state_->set.clear(ignored);
 }
 

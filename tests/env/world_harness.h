@@ -54,7 +54,7 @@ struct WorldKind {
 // The name alone in a test's name: by default its bytes, which are other ones in each run.
 inline void PrintTo(const WorldKind& kind, std::ostream* out) { *out << kind.name; }
 
-inline constexpr Duration k_patience = seconds(20);
+inline constexpr Duration k_patience = seconds(60);
 
 // Starts an operation by `start(done)` and runs the world until it has completed. Nothing: it never did.
 template <class T, class F>
