@@ -14,7 +14,10 @@ constexpr kj::uint k_events_per_task = 512;
 
 KjGuest::KjGuest(env::Loop& loop) : loop_(loop), kj_loop_(static_cast<kj::EventPort&>(*this)) {}
 
-KjGuest::~KjGuest() noexcept { REQUIRE(entered_ == 0, entered_); }
+KjGuest::~KjGuest() noexcept {
+  REQUIRE(entered_ == 0, entered_);
+  settle();
+}
 
 kj::TimePoint KjGuest::now() const {
   return kj::origin<kj::TimePoint>() + loop_.now().ns * kj::NANOSECONDS;
@@ -43,9 +46,20 @@ void KjGuest::run_soon() {
   loop_.post(alive_.wrap([this] { run(); }));
 }
 
-void KjGuest::run() {
-  const Status status = enter([this] { kj_loop_.run(k_events_per_task); });
+void KjGuest::settle() {
+  while (runnable_) run_events(k_events_per_task);
+}
+
+void KjGuest::run_events(kj::uint count) {
+  REQUIRE(!running_);
+  running_ = true;
+  const Status status = enter([&] { kj_loop_.run(count); });
   ASSERT(status.has_value());
+  running_ = false;
+}
+
+void KjGuest::run() {
+  run_events(k_events_per_task);
   posted_ = false;
   if (runnable_) run_soon();
   // A deferred task may destroy this guest.

@@ -41,6 +41,11 @@ class KjGuest final : public kj::MonotonicClock, private kj::EventPort {
     return {};
   }
 
+  // Runs KJ's events until there are none. Cancelled calls end in events of their own, after what they
+  // belonged to has dropped them: whoever takes down what calls refer to settles before it goes. Outside
+  // of KJ's events only.
+  void settle();
+
   // Runs `task` outside of KJ, after the events that run now: there, what the events belong to may be
   // destroyed. In the order of the calls.
   void defer(env::Task task);
@@ -67,6 +72,7 @@ class KjGuest final : public kj::MonotonicClock, private kj::EventPort {
   static Status caught(const kj::Exception& exception);
   void run_soon();
   void run();
+  void run_events(kj::uint count);
 
   // kj::EventPort. The first two are for .wait(), which nobody calls.
   bool wait() override;
@@ -77,6 +83,7 @@ class KjGuest final : public kj::MonotonicClock, private kj::EventPort {
   kj::EventLoop kj_loop_;
   std::optional<kj::WaitScope> scope_;  // while entered_ > 0
   uint32_t entered_ = 0;
+  bool running_ = false;   // KJ's events are being run
   bool runnable_ = false;  // KJ has events
   bool posted_ = false;    // a task that runs them is on its way
   std::vector<env::Task> deferred_;

@@ -74,9 +74,12 @@ Session::~Session() noexcept {
     while (!subscriptions_.empty()) (*subscriptions_.begin())->drop();
     disconnect_.reset();
     system_.reset();
-    network_.reset();
   });
   ASSERT(status.has_value());
+  // The calls that were open refer to this session until they have seen that they are cancelled.
+  context_.guest.settle();
+  const Status gone = context_.guest.enter([this] { network_.reset(); });
+  ASSERT(gone.has_value());
 }
 
 void Session::start(env::Task ended) {

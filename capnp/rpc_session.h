@@ -2,7 +2,8 @@
 //
 // A Session lives as long as its connection. The capability objects (rpc_admin.cc, rpc_publisher.cc,
 // rpc_reader.cc) belong to KJ, hold it by reference and never outlive it: the RPC system, which drops
-// them, is a member of the same connection. Calls allow cancellation, so none outlives it either.
+// them, is a member of the same connection. Calls allow cancellation, and the session
+// lets the cancelled ones end before it goes.
 #pragma once
 
 #include <capnp/rpc-twoparty.h>

@@ -69,9 +69,11 @@ void Wire::close() {
     capabilities_.reset();
     bootstrap_.reset();
     system_.reset();
-    network_.reset();
   });
   ASSERT(status.has_value());
+  guest_->settle();
+  const Status gone = guest_->enter([this] { network_.reset(); });
+  ASSERT(gone.has_value());
   stream_.abort();
 }
 
