@@ -54,6 +54,17 @@ void LogLedger::recovered(Offset log_start, Offset leo) {
   moved_start(log_start);
 }
 
+Offset LogLedger::marked() const {
+  const auto durable_below = [this](Offset end) {
+    return std::ranges::upper_bound(entries_, end, {}, &LedgerEntry::next);
+  };
+  const auto last = durable_below(synced_);
+  if (last == entries_.begin()) return {};
+  // Durable before the last one was appended, so of an earlier group.
+  const auto earlier = durable_below(std::prev(last)->durable_before);
+  return earlier == entries_.begin() ? Offset{} : std::prev(earlier)->durable_before;
+}
+
 const LedgerEntry* LogLedger::find(Offset offset) const {
   auto it = std::ranges::upper_bound(entries_, offset, {}, &LedgerEntry::next);
   // Entries that take no offset end where they begin.

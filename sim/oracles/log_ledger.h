@@ -25,6 +25,7 @@ struct LedgerEntry {
   uint32_t crc = 0;  // of the whole batch
   WallTime append_time;
   Epoch epoch;
+  Offset durable_before;  // durable LEO when it was appended: the frame of its group says no less
 };
 
 class LogLedger {
@@ -61,6 +62,8 @@ class LogLedger {
   Offset synced() const { return synced_; }
   Offset written() const { return written_; }
   Offset certain() const { return certain_; }
+  // What two frames of different groups say is durable: one bad frame does not hide it.
+  Offset marked() const;
   Offset start_min() const { return start_; }
   Offset start_max() const { return start_max_; }
   Offset end() const { return entries_.empty() ? end_ : std::max(end_, entries_.back().next); }

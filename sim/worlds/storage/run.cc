@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t k_images_per_crash = 3;
 constexpr uint64_t k_acks_per_check = 12;
+constexpr uint64_t k_many = 1'000'000;
 
 LogSetup setup_of(const Plan& plan) {
   const auto bytes = [&](const char* name, int64_t fallback) {
@@ -57,8 +58,9 @@ struct LogState {
   bool truncating = false;
   Offset last_segment = Offset(UINT64_MAX);         // where the segment began that was written last
   Offset last_segment_before = Offset(UINT64_MAX);  // the same, of the life before
-  Offset certain_before;                            // of the ledger when the log was opened
-  bool open = false;                                // in this life
+  Offset certain_before;  // how far the log was certain to reach when it was opened
+  uint64_t damages = 0;   // places in its segments that the plan has hit
+  bool open = false;      // in this life
   bool was_open = false;  // in the one before: a stop says nothing of a log that did not open
 };
 
@@ -170,7 +172,10 @@ class StorageRun final : public LogWatcher {
         // An index is always rebuilt from what it indexes.
         if (d.path.ends_with(".index")) continue;
         ledgers_[i].damage();
-        if (!d.path.ends_with(".log")) ledgers_[i].forget_certain();
+        ++states_[i].damages;
+        if (d.path.ends_with(".log")) continue;
+        ledgers_[i].forget_certain();
+        states_[i].damages = k_many;
       }
       if (!whole) continue;
       clean_possible_ = true;
@@ -178,6 +183,7 @@ class StorageRun final : public LogWatcher {
       for (LogLedger& ledger : ledgers_) {
         ledger.damage();
         ledger.forget_certain();
+        states_[static_cast<size_t>(&ledger - ledgers_.data())].damages = k_many;
       }
     }
   }
@@ -205,20 +211,21 @@ class StorageRun final : public LogWatcher {
                                                              : "recovery.damaged");
     sim_.tell("oracle", name + " recovered: [" + log.log_start().to_string() + ", " +
                             log.leo().to_string() + "), promised " + ledger.synced().to_string());
+    state.certain_before = ledger.certain();
+    if (state.damages == 1) state.certain_before = std::max(ledger.certain(), ledger.marked());
     if (ledger.damaged()) {
       // What one disk may lose, told: never silently.
       if (log.leo() < ledger.synced() && report.condition == log::Condition::clean &&
           !report.lost && !report.created)
         verdict_.fire("O14", name + " has lost records and calls itself clean");
-      if (log.leo() < ledger.certain() && report.condition != log::Condition::damaged)
+      if (log.leo() < state.certain_before && report.condition != log::Condition::damaged)
         verdict_.fire("O14", name + " ends at " + log.leo().to_string() +
-                                 ", it was certain to reach " + ledger.certain().to_string() +
+                                 ", it was certain to reach " + state.certain_before.to_string() +
                                  ", and it is not called damaged");
     } else {
       check_report(name, index, log, report);
     }
     if (report.condition == log::Condition::suspect) state.suspect_mark = true;
-    state.certain_before = ledger.certain();
     state.last_segment_before = std::exchange(state.last_segment, Offset(UINT64_MAX));
     ledger.recovered(log.log_start(), log.leo());
     if (ledger.last_epoch() > state.epoch) state.epoch = ledger.last_epoch();
@@ -481,7 +488,7 @@ class StorageRun final : public LogWatcher {
     Bytes sealed = to_bytes(batch.view());
     model::encode_batch_header(*header, model::batch_crc_seed(setup_.logs[index].log_id), sealed);
     const LedgerEntry entry{header->base_offset, header->next_offset(), crc32c(sealed),
-                            header->append_time, header->epoch};
+                            header->append_time, header->epoch,         log.durable_leo()};
     ledgers_[index].appended(entry);
     log::Appended appended;
     if (item.get("sealed") != 0) {
