@@ -194,6 +194,9 @@ Co<void> LogImpl::begin_life(size_t bytes) {
     (void)co_await host_.dispose(fresh->path, fresh->reserved, false);
     co_return changed;
   }
+  // At once: `logs` may be written during any of the waits below, and an entry of the new generation
+  // that still told an end would cut off all that this life appends.
+  sealed_lazily_ = false;
   for (const SegmentRef& s : kept) {
     s->never_write = s->never_write || !s->sealed;
     s->sealed = true;
@@ -211,7 +214,6 @@ Co<void> LogImpl::begin_life(size_t bytes) {
   segments_ = std::move(kept);
   segments_.push_back(fresh);
   active_ = fresh;
-  sealed_lazily_ = false;
   host_.changed();
   co_return Status();
 }
