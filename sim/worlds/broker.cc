@@ -87,7 +87,8 @@ class Run {
     sim_.tell("world", "the broker refuses to start: " + error.to_string());
     const bool transient = error.code == Errc::no_space || error.code == Errc::io_error ||
                            error.code == Errc::outcome_unknown || error.code == Errc::busy;
-    if (transient && !faults_.healed()) return node_.exit();
+    // What was in flight when all healed may still fail one start.
+    if (transient && (!faults_.healed() || refused_after_healing_++ == 0)) return node_.exit();
     if (story_.metadata_damaged() || story_.reads_failed) {
       story_.gave_up = true;
       return;
@@ -182,6 +183,7 @@ class Run {
   Node& node_;
   BrokerStory story_;
   FaultDriver faults_;
+  uint64_t refused_after_healing_ = 0;
 };
 
 }  // namespace
