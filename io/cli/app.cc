@@ -35,6 +35,7 @@ void register_version(CLI::App& app, ExitStatus& status) {
 int run(int argc, char** argv) {
   CLI::App app("A durable commit log for NATS.", "bascule");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "bascule " BASCULE_VERSION);
   ExitStatus status = k_exit_failed;
   register_serve(app, status);
   register_stream(app, status);
@@ -47,6 +48,11 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? k_exit_done : k_exit_usage;
+  }
+  // A full disk or a closed pipe behind the output is a failure too.
+  if (status == k_exit_done && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
+    std::fprintf(stderr, "bascule: the output could not be written\n");
+    status = k_exit_failed;
   }
   return status;
 }

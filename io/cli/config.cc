@@ -12,6 +12,7 @@
 #include <sstream>
 #include <utility>
 
+#include "src/model/limits.h"
 #include "src/model/units.h"
 
 namespace bascule::cli {
@@ -137,7 +138,13 @@ std::vector<Setting> make_settings() {
                  [](Config& c, const std::string& t) { return set_name(c.disk, t, disk_names()); },
                  [](const Config& c) { return show_name(c.disk, disk_names()); }});
   out.push_back({"segment_bytes", "size at which a log's segment is rolled", false,
-                 [](Config& c, const std::string& t) { return set_size(c.segment_bytes, t); },
+                 [](Config& c, const std::string& t) -> Status {
+                   BASCULE_TRY(set_size(c.segment_bytes, t));
+                   if (c.segment_bytes < limits::k_segment_bytes_min ||
+                       c.segment_bytes > limits::k_segment_bytes_max)
+                     return fail(Errc::invalid, "must be from 4KiB to 1GiB");
+                   return {};
+                 },
                  [](const Config& c) { return model::format_size(c.segment_bytes); }});
   out.push_back({"disk_bytes_max", "most that the logs may take of the disk; 0: no limit", false,
                  [](Config& c, const std::string& t) { return set_size(c.disk_bytes_max, t); },

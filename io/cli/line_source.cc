@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
+#include <memory>
 #include <utility>
 
 #include "io/asio_loop.h"
+#include "src/model/limits.h"
 
 namespace bascule::cli {
 
@@ -22,31 +25,39 @@ LineSource::~LineSource() {
 }
 
 void LineSource::start(std::function<void(std::vector<std::string>)> lines,
-                       std::function<void()> ended) {
+                       std::function<void(Status)> ended) {
   lines_ = std::move(lines);
   ended_ = std::move(ended);
-  thread_ = std::thread([this] { read_all(); });
+  thread_ = std::thread([this] {
+    auto status = std::make_shared<Status>(read_all());
+    loop_.post_from_any_thread([this, status] { ended_(std::move(*status)); });
+  });
 }
 
-void LineSource::read_all() {
+Status LineSource::read_all() {
   std::string rest;
   std::vector<char> buffer(64 << 10);
   while (true) {
     const ssize_t n = read(fd_, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
+    if (n < 0) return fail(Errc::io_error, std::strerror(errno));
+    if (n == 0) break;
+    const size_t unread = rest.size();
     rest.append(buffer.data(), static_cast<size_t>(n));
     std::vector<std::string> lines;
     size_t begin = 0;
-    for (size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n', begin)) {
+    for (size_t end = rest.find('\n', unread); end != std::string::npos;
+         end = rest.find('\n', begin)) {
       lines.push_back(rest.substr(begin, end - begin));
       begin = end + 1;
     }
     rest.erase(0, begin);
     if (!lines.empty()) hand_over(std::move(lines));
+    if (rest.size() > limits::k_value_bytes_max)
+      return fail(Errc::too_large, "a line is longer than any message");
   }
   if (!rest.empty()) hand_over({std::move(rest)});
-  loop_.post_from_any_thread([this] { ended_(); });
+  return {};
 }
 
 void LineSource::hand_over(std::vector<std::string> lines) {

@@ -27,19 +27,21 @@ class LineSource {
   LineSource& operator=(const LineSource&) = delete;
 
   // Calls `lines` on the loop for each portion (up to 64 KiB of text, without line ends; the last line may
-  // lack one), the next only after proceed(); `ended` after the last. Once.
-  void start(std::function<void(std::vector<std::string>)> lines, std::function<void()> ended);
+  // lack one), the next only after proceed(); `ended` after the last, with `io_error` when the input could not
+  // be read to its end, or `too_large` for a line that no message can hold. Once.
+  void start(std::function<void(std::vector<std::string>)> lines,
+             std::function<void(Status)> ended);
   void proceed() { consumed_.release(); }
 
  private:
   LineSource(io::AsioLoop& loop, int fd) : loop_(loop), fd_(fd) {}
-  void read_all();
+  Status read_all();
   void hand_over(std::vector<std::string> lines);
 
   io::AsioLoop& loop_;
   const int fd_;
   std::function<void(std::vector<std::string>)> lines_;
-  std::function<void()> ended_;
+  std::function<void(Status)> ended_;
   std::counting_semaphore<> consumed_{0};
   std::thread thread_;
 };

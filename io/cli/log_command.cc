@@ -1,6 +1,7 @@
 // bascule log verify|dump DIR: an offline, read-only look at the logs of a stopped broker.
 //
 // DIR is the folder `logs` of a data directory, or one log's directory in it.
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -138,6 +139,15 @@ ExitStatus inspect(const LogOptions& options, bool dump) {
   if (!found) return report(found.error());
   bool good = found->logs_readable;
   if (!good) std::fprintf(stderr, "bascule: the file `logs` cannot be read\n");
+  for (const log::LogsEntry& entry : found->logs.entries) {
+    const bool there = std::ranges::any_of(found->directories, [&](const log::LogDirectory& d) {
+      return d.partition == entry.partition && d.assignment == entry.assignment;
+    });
+    if (there || dump) continue;
+    good = false;
+    std::fprintf(stderr, "bascule: the log of partition %s is gone: its directory is missing\n",
+                 entry.partition.to_string().c_str());
+  }
   for (const log::LogDirectory& directory : found->directories) {
     log::BatchVisitor visit;
     if (dump) {

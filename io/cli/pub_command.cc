@@ -58,7 +58,8 @@ class Publishing {
 
   ExitStatus lines(LineSource& source) {
     source.start([this](std::vector<std::string> lines) { take(std::move(lines)); },
-                 [this] {
+                 [this](Status status) {
+                   if (!status) status_ = report(status.error());
                    ended_ = true;
                    stop_when_answered();
                  });
@@ -73,20 +74,28 @@ class Publishing {
     publisher_->when_ready([this] { source_->proceed(); });
   }
 
+  // After a failure nothing more is published, so that whoever repeats knows where to go on.
   void publish(const std::string& text) {
+    ++line_;
+    if (failed_ > 0) return;
     record_.timestamp = session_.loop().wall();
     record_.value = text;
     ++unanswered_;
-    auto accepted = publisher_->publish(
-        model::view_of(record_),
-        [this](Result<client::Published> result) { answered(std::move(result)); });
-    if (!accepted) answered(fail(std::move(accepted.error())));
+    auto accepted = publisher_->publish(model::view_of(record_),
+                                        [this, line = line_](Result<client::Published> result) {
+                                          answered(line, std::move(result));
+                                        });
+    if (!accepted) answered(line_, fail(std::move(accepted.error())));
   }
 
-  void answered(Result<client::Published> result) {
+  void answered(uint64_t line, Result<client::Published> result) {
     --unanswered_;
     if (!result) {
-      if (failed_++ == 0) status_ = report(result.error());
+      if (failed_++ == 0) {
+        status_ = report(result.error());
+        first_failed_ = line;
+      }
+      last_failed_ = line;
     } else if (!options_.quiet) {
       print(*result);
     }
@@ -115,8 +124,14 @@ class Publishing {
   ExitStatus finish() {
     while (!ended_ || unanswered_ > 0) session_.run_loop();
     std::fflush(stdout);
-    if (failed_ > 0)
-      std::fprintf(stderr, "bascule: %zu message(s) were not acknowledged\n", failed_);
+    if (failed_ > 0) {
+      std::fprintf(stderr,
+                   "bascule: %zu message(s) were not acknowledged, from line %llu to line %llu; of "
+                   "%llu line(s) nothing after that was published\n",
+                   failed_, static_cast<unsigned long long>(first_failed_),
+                   static_cast<unsigned long long>(last_failed_),
+                   static_cast<unsigned long long>(line_));
+    }
     return status_;
   }
 
@@ -127,7 +142,10 @@ class Publishing {
   LineSource* source_ = nullptr;
   bool ended_ = false;
   size_t unanswered_ = 0;
+  uint64_t line_ = 0;  // read so far
   size_t failed_ = 0;
+  uint64_t first_failed_ = 0;
+  uint64_t last_failed_ = 0;
   ExitStatus status_ = k_exit_done;
 };
 

@@ -92,13 +92,19 @@ class Serving {
 
   void drain() {
     trace_.message(TraceLevel::info, "io", "draining");
-    node_->stop([this](Status stopped) { end(stopped ? k_exit_done : report(stopped.error())); });
+    node_->stop([this](Status stopped) {
+      const ExitStatus status = stopped ? k_exit_done : report(stopped.error());
+      // The last answers are on their way out of this process.
+      loop_.after(k_linger, [this, status] { end(status); });
+    });
   }
 
   void end(ExitStatus status) {
     status_ = status;
     loop_.stop();
   }
+
+  static constexpr Duration k_linger = milliseconds(100);
 
   const Config& config_;
   io::LogTracer trace_;
@@ -116,6 +122,7 @@ ExitStatus serve(const ServeOptions& options) {
     return k_exit_done;
   }
   if (const Status good = check_config(loaded->config); !good) return report_usage(good.error());
+  raise_file_limit();
   return Serving(loaded->config).run();
 }
 

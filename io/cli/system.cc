@@ -1,5 +1,6 @@
 #include "io/cli/system.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -35,6 +36,13 @@ ConfigSources process_sources() {
 Result<std::string> secret(const std::string& text) {
   if (text.empty()) return std::string();
   return resolve_secret(text, process_sources());
+}
+
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 bool terminal(int fd) { return isatty(fd) != 0; }

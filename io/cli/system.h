@@ -16,6 +16,8 @@ Result<std::string> read_text_file(const std::string& path);
 ConfigSources process_sources();
 // The secret that "@FILE" or "env:NAME" names; empty for empty.
 Result<std::string> secret(const std::string& text);
+// Lets this process open as many files as the system grants it: each log keeps some open.
+void raise_file_limit();
 bool terminal(int fd);
 // Asks on the terminal; false where there is none.
 bool confirmed(const std::string& question);

@@ -53,7 +53,11 @@ struct Resolver {
     return {log.log_start, from.time, std::nullopt};
   }
   ResolvedStart operator()(const FromAgo& from) const {
-    return {log.log_start, log.wall - from.ago, std::nullopt};
+    // A client's number: what reaches beyond all time is all of the log, what lies ahead is now.
+    const int64_t ago = std::max<int64_t>(from.ago.ns, 0);
+    const bool before_time = log.wall.ns < INT64_MIN + ago;
+    return {log.log_start, before_time ? WallTime{INT64_MIN} : WallTime{log.wall.ns - ago},
+            std::nullopt};
   }
   ResolvedStart operator()(const FromLast& from) const { return at(back_from_hw(from.count)); }
 };

@@ -103,6 +103,10 @@ void PartitionReader::broke_off(const Failure& failure) {
 void PartitionReader::try_again() {
   ++life_;
   subscription_.reset();
+  // What had come already lies behind what is asked for again.
+  waiting_.clear();
+  end_.reset();
+  consumed_ = 0;
   shared_.loop.after(backoff_.next(), alive_.wrap([this] {
     if (!ended_) connect();
   }));

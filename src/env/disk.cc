@@ -56,18 +56,15 @@ void replace_file(Disk& disk, std::string directory, std::string name, Slice con
                  done = std::move(done)](Result<std::unique_ptr<File>> r) mutable {
     if (!r) return done(fail(std::move(r.error())));
     SharedFile file = std::move(*r);
-    File& f = *file;
-    // What an earlier life may have left under this name goes first.
-    f.truncate(0, [&disk, file = std::move(file), directory = std::move(directory),
-                   from = std::move(from), to = std::move(to), contents = std::move(contents),
-                   done = std::move(done)](Status s) mutable {
-      if (!s) return done(fail(std::move(s.error())));
-      write_and_swap(disk, std::move(file), std::move(directory), std::move(from), std::move(to),
-                     std::move(contents), std::move(done));
-    });
+    write_and_swap(disk, std::move(file), std::move(directory), std::move(from), std::move(to),
+                   std::move(contents), std::move(done));
   };
+  // A write of a dead life may still land in a file of this name that it left: this one is another.
   std::string path = from;
-  disk.open(std::move(path), OpenMode::create_or_open, std::move(opened));
+  disk.remove(from, [&disk, path = std::move(path), opened = std::move(opened)](Status s) mutable {
+    if (!s && s.error().code != Errc::not_found) return opened(fail(std::move(s.error())));
+    disk.open(std::move(path), OpenMode::create_new, std::move(opened));
+  });
 }
 
 }  // namespace bascule::env

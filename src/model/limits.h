@@ -29,6 +29,9 @@ inline constexpr size_t k_message_bytes_unauthenticated_max = 64 << 10;
 inline constexpr size_t k_stream_name_bytes_max = 128;
 inline constexpr uint32_t k_partitions_per_stream_max = 4096;
 inline constexpr uint32_t k_subjects_per_stream_max = 64;
+// A segment below the first would cost a manifest change for every few batches; recovery reads one whole.
+inline constexpr uint64_t k_segment_bytes_min = 4 << 10;
+inline constexpr uint64_t k_segment_bytes_max = 1 << 30;
 inline constexpr uint32_t k_streams_max = 100'000;
 
 static_assert(k_nats_payload_bytes_max <= k_value_bytes_max);

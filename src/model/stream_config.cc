@@ -44,6 +44,9 @@ Status check_stream_config(const StreamConfig& c) {
   if (c.min_isr == 0 || c.min_isr > c.replicas)
     return fail(Errc::invalid, "min_isr: must be from 1 to the number of replicas");
   if (c.retain_age.ns < 0) return fail(Errc::invalid, "retain_age: is negative");
+  if (c.segment_bytes != 0 && (c.segment_bytes < limits::k_segment_bytes_min ||
+                               c.segment_bytes > limits::k_segment_bytes_max))
+    return fail(Errc::invalid, "segment_bytes: must be from 4 KiB to 1 GiB, or 0");
   if (c.message_bytes_max > limits::k_value_bytes_max)
     return fail(Errc::invalid, "message_bytes_max: is over 8 MiB");
   return {};

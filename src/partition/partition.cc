@@ -46,7 +46,8 @@ void Partition::lead(const PartitionView& view) {
       .isr = {view.isr, {}, view.min_isr},
       .durability = view.durability,
       .leo = log_->leo(),
-      .hw = log_->recovered_hw(),
+      // A second leadership of one life takes nothing back that readers have seen.
+      .hw = std::max(hw_, log_->recovered_hw()),
       .own = {log_->written_leo(), log_->durable_leo()},
       .last_append_time = log_->last_append_time(),
       .in_flight_bytes_max = options_.in_flight_bytes_max,

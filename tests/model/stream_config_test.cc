@@ -30,6 +30,9 @@ TEST(stream_config, an_error_names_the_field) {
   EXPECT_EQ(context([](StreamConfig& c) { c.replicas = 0; }), "replicas");
   EXPECT_EQ(context([](StreamConfig& c) { c.min_isr = 2; }), "min_isr");
   EXPECT_EQ(context([](StreamConfig& c) { c.retain_age = seconds(-1); }), "retain_age");
+  EXPECT_EQ(context([](StreamConfig& c) { c.segment_bytes = 1; }), "segment_bytes");
+  EXPECT_EQ(context([](StreamConfig& c) { c.segment_bytes = UINT64_MAX; }), "segment_bytes");
+  EXPECT_EQ(context([](StreamConfig& c) { c.segment_bytes = 4096; }), "");
 }
 
 TEST(stream_config, answers_are_on_by_default_only_where_the_first_token_is_literal) {
