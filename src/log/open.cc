@@ -141,6 +141,10 @@ Co<void> LogImpl::recover(const Promise& left) {
     host_.world().trace.probe("log.recovery.cut");
   }
   if (verdict.copy_from < verdict.leo || more_damage) {
+    // A file that a dead life made and never listed may have the next segment's name, and that life's
+    // writes may still land in it: it goes out of the way first.
+    status = co_await tidy_directory();
+    if (!status) co_return status;
     status = co_await begin_after_copy(verdict, promise.clean);
   } else if (promise.clean && !promise.entry.is_end) {
     status = co_await continue_last_segment();
