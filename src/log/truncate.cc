@@ -5,6 +5,7 @@
 // A group that the cut divides stays in its file; its frame speaks of more than the manifest lists, and
 // the manifest decides.
 #include <algorithm>
+#include <utility>
 
 #include "src/log/log_impl.h"
 
@@ -19,16 +20,25 @@ void LogImpl::truncate(Offset to, env::Done<void> done) {
 namespace {
 
 // Adds the batches that end at or below `to`; gives the log's new end, which is the base of a batch
-// that `to` divides.
-Offset keep_below(const SegmentScan& scan, Offset to, Offset segment_end, Segment& rest) {
+// that `to` divides. What should be there below it, and does not verify, goes to `holes`.
+Offset keep_below(const SegmentScan& scan, Offset to, Offset segment_end, Segment& rest,
+                  std::vector<OffsetRange>& holes) {
+  Offset at = rest.first;
+  Offset end = to;
   for (const ScannedGroup& group : scan.groups)
     for (const BatchPlace& b : group.batches) {
-      if (b.next > segment_end || b.base < rest.end) continue;
-      if (b.next > to || b.base >= to) return std::min(to, b.base);
+      if (end < to || b.next > segment_end || b.base < rest.end) continue;
+      if (b.next > to || b.base >= to) {
+        end = std::min(to, b.base);
+        continue;
+      }
+      if (b.base > at) holes.push_back({at, b.base});
+      at = b.next;
       rest.add(b);
       rest.write_position = group.position + group.extent;
     }
-  return to;
+  if (at < end) holes.push_back({at, end});
+  return end;
 }
 
 }  // namespace
@@ -54,6 +64,7 @@ Co<void> LogImpl::truncate_now(Offset to) {
   Segment rest;
   rest.index = SegmentIndex(host_.options().index_interval_bytes);
   Offset end = to;
+  std::vector<OffsetRange> holes;
   if (divided && !divided->empty() && divided->first < to) {
     rest.first = divided->first;
     rest.end = divided->first;
@@ -65,7 +76,7 @@ Co<void> LogImpl::truncate_now(Offset to) {
         status = fail(std::move(scan.error()));
       } else {
         // Nothing below the log's start is missed, also where the start divides a batch.
-        end = std::max(keep_below(*scan, to, divided->end, rest), manifest_.log_start);
+        end = std::max(keep_below(*scan, to, divided->end, rest, holes), manifest_.log_start);
       }
     }
   }
@@ -120,6 +131,13 @@ Co<void> LogImpl::truncate_now(Offset to) {
   m.recovery_offset = end;
   m.recovery_segment = id;
   m.recovery_position = 0;
+  if (!holes.empty()) {
+    // A cut must not make a damaged batch look as if it had never been.
+    host_.world().trace.probe("log.truncate.damage_found");
+    damaged_ = m.damaged;
+    (void)note_damage(holes);
+    m.damaged = std::exchange(damaged_, {});
+  }
   std::erase_if(m.damaged, [&](const OffsetRange& r) { return r.first >= end; });
   for (OffsetRange& r : m.damaged) r.next = std::min(r.next, end);
   status = co_await change_manifest(m);
