@@ -210,6 +210,7 @@ void BrokerClients::check_partition(PartitionId partition, std::shared_ptr<size_
     } else {
       const Error& error = end ? end->error : end.error();
       const bool excused = !must || error.code == Errc::stopping ||
+                           (error.code == Errc::no_space && story_.disk_was_full) ||
                            (error.code == Errc::io_error && story_.reads_failed) ||
                            (error.code == Errc::corrupt && story_.reads_failed);
       if (!excused)

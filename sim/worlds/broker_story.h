@@ -54,6 +54,8 @@ class BrokerStory {
   bool reads_failed = false;
   // A failed sync has thrown pages out of the cache: a `memory` stream may lose what a kill leaves it.
   bool cache_dropped = false;
+  // The disk has been full, and not healed: logs may be waiting for room to open.
+  bool disk_was_full = false;
 
   Simulation& sim;
   Node& node;
