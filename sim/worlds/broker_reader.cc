@@ -55,6 +55,7 @@ void OracleReader::deliver(broker::Delivery delivery) {
 void OracleReader::end(broker::SubscriptionEnd end) {
   if (ended_) story_.verdict.fire("O10", "a second end");
   ended_ = true;
+  story_.look_at_damage();  // it may be what this reader ran into
   if (end.next_offset != view_.next && !view_.retention)
     story_.verdict.fire("O10", "ends at " + end.next_offset.to_string() + ", delivered up to " +
                                    view_.next.to_string());
