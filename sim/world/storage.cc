@@ -303,6 +303,14 @@ Status Storage::write_cached(InodeId inode, uint64_t position, ByteView bytes) {
                 position,    f.visible.size(),    Slice::copy_of(bytes)};
   apply(change, f.visible);
   f.pending.push_back(std::move(change));
+  // Sectors that are written whole are read from the cache from now on.
+  if (!f.spoiled_sectors.empty()) {
+    const uint64_t first = (position + env::k_sector_bytes - 1) / env::k_sector_bytes;
+    const uint64_t end = (position + bytes.size()) / env::k_sector_bytes;
+    if (first < end)
+      f.spoiled_sectors.erase(f.spoiled_sectors.lower_bound(first),
+                              f.spoiled_sectors.lower_bound(end));
+  }
   recharge(f, before);
   return {};
 }

@@ -58,6 +58,7 @@ struct LogState {
   bool truncating = false;
   Offset last_segment = Offset(UINT64_MAX);         // where the segment began that was written last
   Offset last_segment_before = Offset(UINT64_MAX);  // the same, of the life before
+  Offset looked_from;                               // openings do not look at what lies below
   Offset certain_before;  // how far the log was certain to reach when it was opened
   uint64_t damages = 0;   // places in its segments that the plan has hit
   bool open = false;      // in this life
@@ -162,13 +163,15 @@ class StorageRun final : public LogWatcher {
     for (; damage_seen_ < damage.size(); ++damage_seen_) {
       const Damage& d = damage[damage_seen_];
       sim_.tell("oracle", "damage in " + d.path);
-      bool whole = true;
+      // An unreadable sector goes along when its file is recycled for another log.
+      bool ours = false;
+      bool whole = d.kind == Damage::Kind::unreadable;
       for (size_t i = 0; i < ledgers_.size(); ++i) {
         const log::LogOptions& log = setup_.logs[i];
         const std::string directory =
             setup_.store.directory + "/" + log::log_directory_name(log.partition, log.assignment);
-        if (!d.path.starts_with(directory)) continue;
-        whole = false;
+        if (whole || !d.path.starts_with(directory)) continue;
+        ours = true;
         // An index is always rebuilt from what it indexes.
         if (d.path.ends_with(".index")) continue;
         ledgers_[i].damage();
@@ -177,9 +180,11 @@ class StorageRun final : public LogWatcher {
         ledgers_[i].forget_certain();
         states_[i].damages = k_many;
       }
-      if (!whole) continue;
-      clean_possible_ = true;
-      lost_all_ = true;
+      if (ours) continue;
+      if (!whole) {
+        clean_possible_ = true;
+        lost_all_ = true;
+      }
       for (LogLedger& ledger : ledgers_) {
         ledger.damage();
         ledger.forget_certain();
@@ -285,6 +290,7 @@ class StorageRun final : public LogWatcher {
     clean_possible_ = false;
     for (size_t i = 0; i < ledgers_.size(); ++i) {
       if (log::Log* log = program()->log(i)) {
+        if (log->recovery().condition != log::Condition::clean) states_[i].looked_from = log->leo();
         ledgers_[i].settled(log->leo());
         ledgers_[i].make_certain(log->leo());
         ++verifying_;
@@ -390,8 +396,8 @@ class StorageRun final : public LogWatcher {
   void check_told(size_t index, log::Log& log, Offset offset) {
     const LogState& state = states_[index];
     const bool looked = damage_seen_ == damage_at_opening_;
-    if (looked && offset >= state.last_segment_before && offset < state.certain_before &&
-        log.recovery().condition != log::Condition::damaged)
+    if (looked && offset >= std::max(state.last_segment_before, state.looked_from) &&
+        offset < state.certain_before && log.recovery().condition != log::Condition::damaged)
       verdict_.fire("O14", "log " + std::to_string(index) + " has lost " + offset.to_string() +
                                " and is not called damaged");
   }
@@ -565,6 +571,8 @@ class StorageRun final : public LogWatcher {
           if (!ledger.damaged() && log.leo() != expected)
             verdict_.fire("O3", "cut to " + to.to_string() + ", LEO is " + log.leo().to_string());
           ledger.truncated(log.leo());
+          // The cut has raised the recovery point to here: what lies below is not looked at any more.
+          states_[index].looked_from = log.leo();
           if (!ledger.damaged() && !ledger.same_epochs(log.epochs(), log.log_start(), log.leo()))
             verdict_.fire("O3", "after a cut the epochs are not those of the batches");
           ledger.promise_synced(log.durable_leo());
