@@ -29,11 +29,17 @@ NatsPublisher::NatsPublisher(const std::string& url) {
                                  this),
         "subscribe");
   natsSubscription_SetPendingLimits(subscription_, -1, -1);
+  check(natsSubscription_SetOnCompleteCB(
+            subscription_,
+            [](void* self) { static_cast<NatsPublisher*>(self)->finished_.release(); }, this),
+        "completion");
 }
 
 NatsPublisher::~NatsPublisher() {
   natsConnection_Close(connection_);
   natsSubscription_Destroy(subscription_);
+  // The library's thread may be in on_answer: only after this it is not.
+  finished_.acquire();
   natsConnection_Destroy(connection_);
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <semaphore>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@ class NatsPublisher {
   natsConnection* connection_ = nullptr;
   natsSubscription* subscription_ = nullptr;
   std::string inbox_;
+  std::binary_semaphore finished_{0};
   std::mutex mutex_;
   std::map<uint64_t, uint64_t> acknowledged_;
   std::vector<std::string> refusals_;
