@@ -30,6 +30,8 @@ class Deliveries final : public broker::Subscriber, public GatedSubscription {
     granted_ = static_cast<int64_t>(granted);
     reserve_ = credit - granted;
   }
+  // KJ's members may throw as they go, which the base does not allow.
+  ~Deliveries() noexcept override = default;
 
   // What the subscription begins with.
   uint64_t granted() const { return static_cast<uint64_t>(granted_); }

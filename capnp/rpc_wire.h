@@ -70,7 +70,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
       auto promise = make(loan);
       tasks_->add(promise.then(
           [this, answer, read = std::move(read)](auto&& response) mutable {
-            finish<T>(answer, read_response<T>(response, read));
+            this->template finish<T>(answer, read_response<T>(response, read));
           },
           [this, answer, loan](kj::Exception&& exception) {
             finish<T>(answer, std::unexpected(failure_of(exception, loan)));
