@@ -259,7 +259,8 @@ Co<void> MetadataFiles::extend(OpenSegment& segment, uint64_t end) {
   co_return judged(std::move(status));
 }
 
-Co<void> MetadataFiles::write_group(OpenSegment& segment, const std::vector<Entry>& entries, Index first) {
+Co<void> MetadataFiles::write_group(OpenSegment& segment, const std::vector<Entry>& entries,
+                                    Index first) {
   const Slice group =
       build_group({segment.entry.nonce, segment.position, segment.sequence, first}, entries);
   ASSERT(segment.position + group.size() <= segment.reserved);
