@@ -186,10 +186,7 @@ bool FaultDriver::strike_storage(const PlanItem& item, Node& node) {
   if (item.verb != "lost_directory" && item.verb != "replaced" && item.verb != "rollback")
     return false;
   if (item.verb == "rollback" && !snapshots_.contains(item.id)) return true;
-  // Power is lost also where the process had died before: what it left in the page cache goes.
-  const bool was_alive = node.alive();
   node.crash_machine();
-  if (!was_alive && on_death_) on_death_(node, {DeathCause::machine_crash, {}});
   sim_.count("fault." + item.verb);
   if (item.verb == "lost_directory") {
     device.lose_directory(pick);

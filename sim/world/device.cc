@@ -6,11 +6,6 @@
 #include "sim/world/operations.h"
 
 namespace bascule::sim {
-namespace {
-
-constexpr uint64_t k_tries_for_content = 12;
-
-}  // namespace
 
 std::string_view disk_fault_name(DiskFault fault) {
   switch (fault) {
@@ -147,20 +142,9 @@ bool Device::pick_place(uint64_t pick, std::string_view suffix, Damage& out) con
   return false;
 }
 
-// Most of a file is padding and reserved room, where damage shows nothing: looks a few times for a byte that
-// is not zero.
-bool Device::pick_content(uint64_t pick, std::string_view suffix, Damage& out) const {
-  for (uint64_t i = 0; i < k_tries_for_content; ++i) {
-    if (!pick_place(i == 0 ? pick : mix64(pick + i), suffix, out)) return false;
-    const Slice byte = storage_.read(out.inode, out.position, 1);
-    if (byte.size() == 1 && byte.view()[0] != 0) break;
-  }
-  return true;
-}
-
 bool Device::rot(uint64_t pick, std::string_view path_suffix) {
   Damage damage{Damage::Kind::rot, {}, 0, 0, 0, {}};
-  if (!pick_content(pick, path_suffix, damage)) return false;
+  if (!pick_place(pick, path_suffix, damage)) return false;
   const auto bit = static_cast<uint8_t>(1u << (mix64(pick) % 8));
   storage_.flip(damage.inode, damage.position, bit);
   sim_.trace().add(0xb17, damage.position);
@@ -172,7 +156,7 @@ bool Device::rot(uint64_t pick, std::string_view path_suffix) {
 
 bool Device::spoil(uint64_t pick, std::string_view path_suffix) {
   Damage damage{Damage::Kind::unreadable, {}, 0, 0, 0, {}};
-  if (!pick_content(pick, path_suffix, damage)) return false;
+  if (!pick_place(pick, path_suffix, damage)) return false;
   const uint64_t sector = damage.position / env::k_sector_bytes;
   storage_.spoil_sector(damage.inode, sector);
   damage.position = sector * env::k_sector_bytes;

@@ -139,7 +139,6 @@ class Device {
   uint64_t draw_number(Domain domain, uint64_t ordinal, uint64_t bound) const;
   std::vector<Storage::Flight> flights() const;
   bool pick_place(uint64_t pick, std::string_view suffix, Damage& out) const;
-  bool pick_content(uint64_t pick, std::string_view suffix, Damage& out) const;
   void reboot();
 
   Simulation& sim_;

@@ -73,7 +73,7 @@ struct FullListener {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    (void)::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
     ::listen(fd.get(), 0);
     socklen_t length = sizeof(address);
     ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length);

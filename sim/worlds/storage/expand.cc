@@ -27,7 +27,7 @@ void settings(Swarm& swarm) {
   swarm.set("disk_bytes", swarm.pick({1 << 28, 1 << 28, 1 << 19}));
 }
 
-void draw_operation(Swarm& swarm, SimTime at, int64_t logs, uint32_t verbs, bool churn) {
+void draw_operation(Swarm& swarm, SimTime at, int64_t logs, uint32_t verbs) {
   Prng& random = swarm.random();
   const std::pair<std::string, int64_t> on{"log",
                                            small(random, 0, static_cast<uint64_t>(logs - 1))};
@@ -53,9 +53,6 @@ void draw_operation(Swarm& swarm, SimTime at, int64_t logs, uint32_t verbs, bool
     swarm.operation(at, "epoch", {on});
   } else if (roll < 41) {
     swarm.operation(at, "clear_suspect", {on});
-  } else if (churn && roll < 60) {
-    // Everything durable goes: files are recycled soon after they were written.
-    swarm.operation(at, "trim", {on, {"pick", 0}, {"all", 1}});
   } else if (roll < 44 && allowed(4)) {
     swarm.operation(at, "stop");
   } else {
@@ -81,16 +78,11 @@ Plan StorageWorld::expand(uint64_t seed) const {
   Prng& random = swarm.random();
   const int64_t logs = plan.get("logs");
   const auto verbs = static_cast<uint32_t>(random.below(32));
-  const bool churn = random.chance(1, 5);
-  if (churn) {
-    swarm.set("segment_bytes", 2048);
-    swarm.set("pool_bytes", 1 << 20);
-  }
   SimTime at = milliseconds(5);
   const auto gap_us = static_cast<uint64_t>(swarm.pick({30, 150, 600, 2000}));
   const uint64_t count = random.between(20, k_operations_max);
   for (uint64_t i = 0; i < count; ++i) {
-    draw_operation(swarm, at, logs, verbs, churn);
+    draw_operation(swarm, at, logs, verbs);
     at = at + Duration{static_cast<int64_t>(random.below(gap_us * 2000))};
   }
   FaultMenu menu{.from = milliseconds(1), .until = at + milliseconds(1)};

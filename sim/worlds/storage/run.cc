@@ -581,8 +581,7 @@ class StorageRun final : public LogWatcher {
 
   void trim(const PlanItem& item, size_t index, log::Log& log) {
     if (states_[index].truncating) return;
-    const Offset end = std::max(log.log_start(), log.durable_leo());
-    const Offset to = item.get("all") != 0 ? end : pick(item, log.log_start(), end);
+    const Offset to = pick(item, log.log_start(), std::max(log.log_start(), log.durable_leo()));
     ledgers_[index].moving_start(to);
     log.set_log_start(to, heard([this, index, to, &log](Status s) {
                         if (!s) return expect(s, "set_log_start");
