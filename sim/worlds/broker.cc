@@ -63,7 +63,7 @@ class Run {
   }
 
   void start() {
-    story_.look_at_damage();
+    story_.restarts();
     // The machine may have gone down while no process was there.
     if (std::exchange(boot_, node_.device().boot_id()) != node_.device().boot_id())
       story_.cache_went_away();

@@ -79,6 +79,11 @@ void BrokerStory::look_at_damage() {
   if (all_damaged_) give_up_all();
 }
 
+void BrokerStory::restarts() {
+  look_at_damage();
+  for (const PartitionId partition : damaged_) consumers.forget(partition);
+}
+
 void BrokerStory::cache_went_away() {
   for (const auto& [id, known] : streams) {
     if (known.config.durability != model::DurabilityMode::memory) continue;

@@ -47,6 +47,8 @@ class BrokerStory {
   void look_at_damage();
   // What was in the page cache alone may be gone.
   void cache_went_away();
+  // A new life reads its disks: what memory has served of a damaged partition may be gone.
+  void restarts();
   bool damaged(PartitionId partition) const;
   // The metadata may be gone: the broker may refuse to start, by name.
   bool metadata_damaged() const { return metadata_damaged_; }

@@ -242,11 +242,13 @@ Co<ReadResult> LogImpl::read_disk(ReadOptions options) {
       corrupt = step == Walker::Step::corrupt;
       if (more || corrupt || header.base_offset >= end) break;
       const uint64_t at = walker.position();
-      if (header.next_offset() <= options.from && header.base_offset < options.from) {
+      if (header.next_offset() <= out.next && header.base_offset < out.next) {
+        // Before what was asked for; or a misplaced copy of what has been read.
         (void)walker.take(header);
         continue;
       }
-      corrupt = header.base_offset > out.next;  // a hole before it
+      // A hole before it, or a batch that overlaps the one before.
+      corrupt = bytes == 0 ? header.base_offset > out.next : header.base_offset != out.next;
       if (bytes > 0 && bytes + header.total_bytes > options.bytes_max) break;
       const Slice batch = walker.take(header);
       corrupt = corrupt || !model::batch_body_matches(header, batch);

@@ -61,8 +61,7 @@ struct LogState {
   Offset looked_from;                               // openings do not look at what lies below
   Offset certain_before;  // how far the log was certain to reach when it was opened
   uint64_t damages = 0;   // places in its segments that the plan has hit
-  bool open = false;      // in this life
-  bool was_open = false;  // in the one before: a stop says nothing of a log that did not open
+  bool stopped = false;   // open at the last clean stop: it says nothing of a log that did not open
 };
 
 class StorageRun final : public LogWatcher {
@@ -199,7 +198,6 @@ class StorageRun final : public LogWatcher {
     note_damage();
     sync_failures_ = node_->device().sync_failures();
     damage_at_opening_ = damage_seen_;
-    for (LogState& state : states_) state.was_open = std::exchange(state.open, false);
     sim_.count("op.open");
   }
 
@@ -207,7 +205,6 @@ class StorageRun final : public LogWatcher {
     note_damage();
     LogLedger& ledger = ledgers_[index];
     LogState& state = states_[index];
-    state.open = true;
     const std::string name = "log " + std::to_string(index);
     const log::RecoveryReport& report = log.recovery();
     sim_.trace().add(log.leo().value, log.log_start().value);
@@ -247,6 +244,7 @@ class StorageRun final : public LogWatcher {
   void check_report(const std::string& name, size_t index, log::Log& log,
                     const log::RecoveryReport& report) {
     const LogLedger& ledger = ledgers_[index];
+    const LogState& state = states_[index];
     if (log.leo() < ledger.synced())
       verdict_.fire("O1", name + " ends at " + log.leo().to_string() +
                               ", synced and acknowledged was " + ledger.synced().to_string());
@@ -269,10 +267,10 @@ class StorageRun final : public LogWatcher {
     if (report.condition == log::Condition::clean && !clean_possible_ && !survived &&
         !report.created)
       verdict_.fire("O13", name + " is called clean after an unclean stop");
-    if (clean_certain_ && states_[index].was_open && !states_[index].suspect_mark &&
+    if (clean_certain_ && state.stopped && !state.suspect_mark &&
         report.condition != log::Condition::clean)
       verdict_.fire("O13", name + " is not called clean after a clean stop");
-    if (clean_certain_ && states_[index].was_open && log.leo() != ledger.end())
+    if (clean_certain_ && state.stopped && log.leo() != ledger.end())
       verdict_.fire("O13", name + " ends elsewhere than where it was stopped");
   }
 
@@ -302,7 +300,9 @@ class StorageRun final : public LogWatcher {
   void stopped() override {
     clean_certain_ = true;
     for (size_t i = 0; i < ledgers_.size(); ++i) {
-      if (log::Log* log = program()->log(i)) ledgers_[i].make_certain(log->leo());
+      log::Log* log = program()->log(i);
+      states_[i].stopped = log != nullptr;
+      if (log != nullptr) ledgers_[i].make_certain(log->leo());
     }
     sim_.count("op.stopped");
     node_->exit();
