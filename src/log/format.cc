@@ -15,7 +15,12 @@ constexpr uint16_t k_version = 1;
 constexpr size_t k_frame_crc_at = k_frame_bytes - 4;
 constexpr size_t k_small_header_bytes = 12;  // magic, version, reserved, CRC
 
-// Small files: magic, version, two reserved bytes, CRC-32C of all that follows, the contents.
+// Small files: magic, version, two reserved bytes, CRC-32C of all but itself, the contents. The version is
+// covered too: a rotten one is damage, and must not stop a broker as a later program's file would.
+uint32_t small_file_crc(ByteView file) {
+  return crc32c(file.subspan(k_small_header_bytes), crc32c(file.first(k_small_header_bytes - 4)));
+}
+
 Bytes begin_small_file(uint32_t magic) {
   Bytes out;
   Writer w(out);
@@ -27,18 +32,17 @@ Bytes begin_small_file(uint32_t magic) {
 }
 
 void finish_small_file(Bytes& out) {
-  store_le<uint32_t>(out.data() + 8, crc32c(ByteView(out).subspan(k_small_header_bytes)));
+  store_le<uint32_t>(out.data() + k_small_header_bytes - 4, small_file_crc(out));
 }
 
 Result<ByteView> open_small_file(ByteView in, uint32_t magic, const char* what) {
   if (in.size() < k_small_header_bytes || load_le<uint32_t>(in.data()) != magic)
     return fail(Errc::corrupt, std::string(what) + ": bad magic");
-  const ByteView contents = in.subspan(k_small_header_bytes);
-  if (load_le<uint32_t>(in.data() + 8) != crc32c(contents))
+  if (load_le<uint32_t>(in.data() + k_small_header_bytes - 4) != small_file_crc(in))
     return fail(Errc::corrupt, std::string(what) + ": bad checksum");
   if (const auto version = load_le<uint16_t>(in.data() + 4); version != k_version)
     return fail(Errc::unsupported, std::string(what) + ": version " + std::to_string(version));
-  return contents;
+  return in.subspan(k_small_header_bytes);
 }
 
 void put(Writer& w, const Uuid& id) {
