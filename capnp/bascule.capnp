@@ -223,7 +223,8 @@ interface Reader {
           epoch :UInt64,
           first :UInt64,             # no record below this offset is delivered
           logIdLow :UInt64,          # the partition's log: seeds the CRCs of batch headers
-          logIdHigh :UInt64);
+          logIdHigh :UInt64,
+          until :OptionalOffset);    # first offset that is not delivered, where known: to subscribe again
 }
 
 interface Subscription {

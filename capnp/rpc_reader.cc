@@ -197,6 +197,7 @@ class ReaderImpl final : public wire::Reader::Server {
       results.setSubscription(kj::mv(impl));
       results.setEpoch(result->epoch.value);
       results.setFirst(result->first.value);
+      write_optional(results.initUntil(), result->until);
       results.setLogIdLow(result->log_id.words[0]);
       results.setLogIdHigh(result->log_id.words[1]);
     });

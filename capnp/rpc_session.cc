@@ -71,7 +71,7 @@ Session::Session(ServerContext& context, std::unique_ptr<env::Stream> stream)
 Session::~Session() noexcept {
   context_.guest.loop().cancel(login_timer_);
   const Status status = context_.guest.enter([this] {
-    while (!subscriptions_.empty()) (*subscriptions_.begin())->drop();
+    while (!subscriptions_.empty()) subscriptions_.begin()->second->drop();
     disconnect_.reset();
     system_.reset();
   });
@@ -161,23 +161,26 @@ bool Session::add_subscription(GatedSubscription& subscription) {
     context_.trace.probe("rpc.subscriptions_full");
     return false;
   }
-  subscriptions_.insert(&subscription);
+  subscription.number = ++subscriptions_begun_;
+  subscriptions_.emplace(subscription.number, &subscription);
   return true;
 }
 
 void Session::remove_subscription(GatedSubscription& subscription) {
-  subscriptions_.erase(&subscription);
+  subscriptions_.erase(subscription.number);
 }
 
 bool Session::writable() { return queued_bytes() <= context_.options.limits.queued_bytes_max / 2; }
 
 // KjStream's queue is short, but the RPC system's, which feeds it, may not be yet: then the next
-// time. Subscriptions may go while they are told, so the set is walked by value.
+// time. Subscriptions may go while they are told, so they are walked by number.
 void Session::drained() {
   if (subscriptions_.empty() || !writable()) return;
-  const std::vector<GatedSubscription*> told(subscriptions_.begin(), subscriptions_.end());
-  for (GatedSubscription* subscription : told) {
-    if (subscriptions_.contains(subscription)) subscription->writable();
+  const uint64_t last = subscriptions_begun_;
+  for (auto it = subscriptions_.begin(); it != subscriptions_.end() && it->first <= last;) {
+    const uint64_t number = it->first;
+    it->second->writable();
+    it = subscriptions_.upper_bound(number);
   }
 }
 

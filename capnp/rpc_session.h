@@ -11,9 +11,9 @@
 #include <kj/async.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "capnp/bascule.capnp.h"
@@ -97,7 +97,9 @@ class Session {
   uint32_t calls_ = 0;
   env::TimerId login_timer_;
   env::Task on_ended_;
-  std::set<GatedSubscription*> subscriptions_;
+  // By number, given in the order of their beginning: the order in which they are told.
+  std::map<uint64_t, GatedSubscription*> subscriptions_;
+  uint64_t subscriptions_begun_ = 0;
 
   KjStream stream_;
   std::optional<::capnp::TwoPartyVatNetwork> network_;
@@ -109,6 +111,8 @@ class Session {
 // A subscription whose deliveries wait while the connection's queue is long.
 class GatedSubscription {
  public:
+  uint64_t number = 0;  // in its session
+
   // The queue is short again. Called outside of KJ.
   virtual void writable() = 0;
   // The connection ends: nothing of the session is used after this call, which takes the subscription

@@ -124,6 +124,7 @@ class RpcConnection final : public client::Connection {
               std::make_unique<SubscriptionHandle>(subscription),
               Epoch(response.getEpoch()),
               Offset(response.getFirst()),
+              read_optional(response.getUntil()),
               Uuid{{response.getLogIdLow(), response.getLogIdHigh()}},
           };
         },

@@ -62,7 +62,7 @@ void Wire::close() {
   if (std::exchange(closed_, true)) return;
   on_lost_ = nullptr;
   const Status status = guest_->enter([this] {
-    for (ClientSubscription* subscription : std::exchange(subscriptions_, {}))
+    for (const auto& [number, subscription] : std::exchange(subscriptions_, {}))
       subscription->wire_closed();
     tasks_.reset();
     disconnect_.reset();
@@ -118,9 +118,12 @@ void Wire::tell_lost() {
   told_lost_ = true;
   const Error why =
       stream_.broken().value_or(Error{Errc::connection_lost, "the broker closed the connection"});
-  const auto told = subscriptions_;
-  for (ClientSubscription* subscription : told) {
-    if (subscriptions_.contains(subscription)) subscription->connection_lost(why);
+  // Subscriptions may go while they are told, so they are walked by number.
+  const uint64_t last = subscriptions_begun_;
+  for (auto it = subscriptions_.begin(); it != subscriptions_.end() && it->first <= last;) {
+    const uint64_t number = it->first;
+    it->second->connection_lost(why);
+    it = subscriptions_.upper_bound(number);
   }
   if (auto f = std::exchange(on_lost_, {})) f(why);
 }
@@ -128,13 +131,11 @@ void Wire::tell_lost() {
 // --- ClientSubscription --------------------------------------------------------------------------------
 
 ClientSubscription::ClientSubscription(std::shared_ptr<Wire> wire, broker::Subscriber& subscriber)
-    : wire_(std::move(wire)), subscriber_(&subscriber) {
-  wire_->add(*this);
-}
+    : wire_(std::move(wire)), number_(wire_->add(*this)), subscriber_(&subscriber) {}
 
 ClientSubscription::~ClientSubscription() noexcept {
   drop();
-  wire_->remove(*this);
+  wire_->remove(number_);
 }
 
 wire::Subscriber::Client ClientSubscription::capability() {

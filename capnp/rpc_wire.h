@@ -9,9 +9,9 @@
 #include <capnp/rpc.h>
 #include <kj/async.h>
 
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -52,8 +52,12 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   // Ends everything; nothing is called any more.
   void close();
 
-  void add(ClientSubscription& subscription) { subscriptions_.insert(&subscription); }
-  void remove(ClientSubscription& subscription) { subscriptions_.erase(&subscription); }
+  // Gives the number that `remove` takes.
+  uint64_t add(ClientSubscription& subscription) {
+    subscriptions_.emplace(++subscriptions_begun_, &subscription);
+    return subscriptions_begun_;
+  }
+  void remove(uint64_t number) { subscriptions_.erase(number); }
 
   // Sends the request that `make(loan)` builds, where `loan` takes the number of a loan that it refers
   // to. `read` turns its response, where that is not a failure, into what `done` is answered with.
@@ -118,7 +122,9 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   uint32_t open_calls_ = 0;
   bool closed_ = false;
   std::move_only_function<void(Error)> on_lost_;
-  std::set<ClientSubscription*> subscriptions_;
+  // By number, given in the order of their beginning: the order in which they hear of a break.
+  std::map<uint64_t, ClientSubscription*> subscriptions_;
+  uint64_t subscriptions_begun_ = 0;
   KjStream stream_;
   std::optional<::capnp::TwoPartyVatNetwork> network_;
   std::optional<::capnp::RpcSystem<::capnp::rpc::twoparty::VatId>> system_;
@@ -159,6 +165,7 @@ class ClientSubscription final : public std::enable_shared_from_this<ClientSubsc
   void hand_over();
 
   std::shared_ptr<Wire> wire_;
+  const uint64_t number_;           // among the connection's
   broker::Subscriber* subscriber_;  // null: dropped
   std::optional<wire::Subscription::Client> remote_;
   bool answered_ = false;

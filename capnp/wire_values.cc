@@ -25,19 +25,6 @@ std::vector<NodeId> read_nodes(::capnp::List<uint32_t>::Reader in) {
   return out;
 }
 
-void write_optional(wire::OptionalOffset::Builder out, const std::optional<Offset>& offset) {
-  if (offset) {
-    out.setOffset(offset->value);
-  } else {
-    out.setUnknown();
-  }
-}
-
-std::optional<Offset> read_optional(wire::OptionalOffset::Reader in) {
-  if (!in.isOffset()) return std::nullopt;
-  return Offset(in.getOffset());
-}
-
 Error newer(const char* what) {
   return {Errc::unsupported, std::string(what) + " that this version does not know"};
 }
@@ -104,6 +91,19 @@ env::Address read_endpoint(wire::Endpoint::Reader in) {
 }
 
 }  // namespace
+
+void write_optional(wire::OptionalOffset::Builder out, const std::optional<Offset>& offset) {
+  if (offset) {
+    out.setOffset(offset->value);
+  } else {
+    out.setUnknown();
+  }
+}
+
+std::optional<Offset> read_optional(wire::OptionalOffset::Reader in) {
+  if (!in.isOffset()) return std::nullopt;
+  return Offset(in.getOffset());
+}
 
 std::string read_text(::capnp::Text::Reader in) { return {in.begin(), in.size()}; }
 

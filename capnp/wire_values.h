@@ -15,6 +15,7 @@
 namespace bascule::rpc {
 
 // --- Writing ---
+void write_optional(wire::OptionalOffset::Builder out, const std::optional<Offset>& offset);
 void write_failure(wire::Failure::Builder out, const Error& error,
                    const std::optional<client::LeaderHint>& leader = {});
 void write_status(wire::StreamStatus::Builder out, const broker::StreamStatus& status);
@@ -28,6 +29,7 @@ void write_end(wire::SubscriptionEnd::Builder out, const broker::SubscriptionEnd
 wire::Acks write_acks(model::Acks acks);
 
 // --- Reading ---
+std::optional<Offset> read_optional(wire::OptionalOffset::Reader in);
 client::Failure read_failure(wire::Failure::Reader in);
 Result<broker::StreamStatus> read_status(wire::StreamStatus::Reader in);
 Result<client::StreamInfo> read_info(wire::StreamInfo::Reader in);

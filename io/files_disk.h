@@ -8,6 +8,7 @@
 
 #include "io/asio_loop.h"
 #include "io/data_directory.h"
+#include "io/sync_latch.h"
 #include "io/worker_pool.h"
 #include "src/env/disk.h"
 
@@ -59,6 +60,7 @@ class OpenFile {
   bool handle_gone = false;     // its completions are dropped
   bool written_direct = false;  // by this handle, at least once
   uint64_t writes_in_flight = 0;
+  SyncLatch syncs;  // of the page cache
 
  private:
   Fd buffered_;

@@ -15,6 +15,14 @@ namespace {
 // queue up in the kernel.
 constexpr int k_transfer_threads = 4;
 
+// On a worker.
+Status sync_data(OpenFile& file) {
+  return file.syncs.run([&]() -> Status {
+    if (::fdatasync(file.buffered()) != 0) return fail(file_error(errno, "sync", ""));
+    return {};
+  });
+}
+
 class WriteJob final : public Job {
  public:
   WriteJob(std::shared_ptr<OpenFile> file, uint64_t position, std::vector<Slice> pieces,
@@ -37,7 +45,7 @@ class WriteJob final : public Job {
       position_ += static_cast<uint64_t>(n);
       left_.advance(static_cast<size_t>(n));
     }
-    if (sync_ == env::Sync::yes && ::fdatasync(file_->buffered()) != 0) set_failed();
+    if (sync_ == env::Sync::yes) result_ = sync_data(*file_);
   }
 
   void finish() override {
@@ -120,12 +128,8 @@ class ThreadPoolFile final : public FilesFile {
     auto synced = [file = file_, done = std::move(done)](Status status) mutable {
       if (!file->handle_gone) done(std::move(status));
     };
-    transfers_->call<void>(
-        [fd = file_->buffered()]() -> Status {
-          if (::fdatasync(fd) != 0) return fail(file_error(errno, "sync", ""));
-          return {};
-        },
-        std::move(synced));
+    // `synced` keeps the file.
+    transfers_->call<void>([file = file_.get()] { return sync_data(*file); }, std::move(synced));
   }
 
  private:

@@ -1,6 +1,6 @@
 // The disk for systems that forbid io_uring, and for file systems without direct writes: buffered writes,
 // then fdatasync, on a few threads. Same contract as UringDisk; a synced write costs a hand-off to a thread
-// and back, and a copy into the page cache.
+// and back, and a copy into the page cache. The syncs of one file wait for one another (sync_latch.h).
 #pragma once
 
 #include "io/files_disk.h"

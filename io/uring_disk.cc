@@ -21,6 +21,7 @@ constexpr uint64_t align_down(uint64_t n) { return n & ~(k_block - 1); }
 constexpr uint64_t align_up(uint64_t n) { return align_down(n + k_block - 1); }
 
 class WriteOperation;
+class SyncOperation;
 
 // An open file, with its writes in flight: all direct, or all cached. A write of the other kind, and all
 // after it, wait here until those have ended (see the header: the two must not meet in one page).
@@ -34,16 +35,29 @@ class UringOpenFile final : public OpenFile {
   void start_write(std::unique_ptr<WriteOperation> write);
   // Once for each write that was submitted and has ended.
   void write_ended();
+  // One at a time, as sync_latch.h has it.
+  void start_sync(std::unique_ptr<SyncOperation> sync);
+  // Once for each sync that was submitted and has ended; `result` becomes what may be told of it.
+  void sync_ended(Status& result);
+  // Of a synced write: after one that failed, whatever its reason but a full disk, no later one is
+  // told to be durable.
+  void settle(Status& result);
   // What waits owns this file, as this owns it: nobody else would let go of either.
   void drop_held_without_ring() {
-    if (ring_.expired()) const auto dropped = std::exchange(held_, {});
+    if (!ring_.expired()) return;
+    const auto dropped = std::exchange(held_, {});
+    const auto dropped_syncs = std::exchange(held_syncs_, {});
   }
 
  private:
   void submit_held();
+  void submit_sync();
 
   std::weak_ptr<Uring> ring_;
   std::deque<std::unique_ptr<WriteOperation>> held_;
+  std::deque<std::unique_ptr<SyncOperation>> held_syncs_;
+  bool syncing_ = false;
+  Status failed_;                   // that of the first sync or synced write that failed
   env::Sync kind_ = env::Sync::no;  // of those submitted
   uint64_t submitted_ = 0;
 };
@@ -88,6 +102,7 @@ class WriteOperation final : public UringOperation {
 
   void complete() override {
     file_->write_ended();
+    if (sync_ == env::Sync::yes) file_->settle(result_);
     if (!file_->handle_gone) done_(std::move(result_));
   }
 
@@ -177,8 +192,9 @@ class ReadOperation final : public UringOperation {
 
 class SyncOperation final : public UringOperation {
  public:
-  SyncOperation(std::shared_ptr<OpenFile> file, env::Done<void> done)
+  SyncOperation(std::shared_ptr<UringOpenFile> file, env::Done<void> done)
       : file_(std::move(file)), done_(std::move(done)) {}
+  ~SyncOperation() override { file_->drop_held_without_ring(); }
 
   void prepare(io_uring_sqe& sqe) override {
     io_uring_prep_fsync(&sqe, file_->buffered(), IORING_FSYNC_DATASYNC);
@@ -188,14 +204,43 @@ class SyncOperation final : public UringOperation {
     return true;
   }
   void complete() override {
+    file_->sync_ended(result_);
     if (!file_->handle_gone) done_(std::move(result_));
   }
 
  private:
-  std::shared_ptr<OpenFile> file_;
+  std::shared_ptr<UringOpenFile> file_;
   env::Done<void> done_;
   Status result_;
 };
+
+void UringOpenFile::start_sync(std::unique_ptr<SyncOperation> sync) {
+  held_syncs_.push_back(std::move(sync));
+  submit_sync();
+}
+
+void UringOpenFile::sync_ended(Status& result) {
+  syncing_ = false;
+  if (failed_ && !result) failed_ = result;
+  result = failed_;
+  submit_sync();
+}
+
+void UringOpenFile::submit_sync() {
+  const std::shared_ptr<Uring> ring = ring_.lock();
+  if (!ring || syncing_ || held_syncs_.empty()) return;
+  syncing_ = true;
+  ring->start(std::move(held_syncs_.front()));
+  held_syncs_.pop_front();
+}
+
+void UringOpenFile::settle(Status& result) {
+  if (!failed_) {
+    result = failed_;
+  } else if (!result && result.error().code != Errc::no_space) {
+    failed_ = result;
+  }
+}
 
 class UringFile final : public FilesFile {
  public:
@@ -222,7 +267,7 @@ class UringFile final : public FilesFile {
   }
 
   void sync(env::Done<void> done) override {
-    ring_->start(std::make_unique<SyncOperation>(file_, std::move(done)));
+    uring_file_->start_sync(std::make_unique<SyncOperation>(uring_file_, std::move(done)));
   }
 
  private:

@@ -191,6 +191,9 @@ struct SubscribeStarted {
   std::unique_ptr<Subscription> subscription;
   Epoch epoch;
   Offset first;  // no record below it is delivered
+  // First offset that is not delivered, where that is known: a client that subscribes again asks for it by
+  // UntilOffset, since "the latest" is another by then.
+  std::optional<Offset> until;
   // The partition's log: seeds the header CRCs of the batches delivered, so that a client can check
   // them end to end. `derived` batches are sealed with it too.
   Uuid log_id;

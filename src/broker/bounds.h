@@ -36,6 +36,9 @@ inline constexpr size_t k_logs_opening_max = 16;
 inline constexpr Duration k_open_retry_delay = seconds(2);
 
 static_assert(k_partition_in_flight_bytes_max >= limits::k_batch_bytes_max);
+// A delivery: see Wanted::bytes_max. Its largest part may be one derived batch and a little more.
+static_assert(k_read_bytes_max + limits::k_batch_bytes_max + (64 << 10) <=
+              limits::k_message_bytes_max);
 static_assert(k_in_flight_bytes_max >= k_partition_in_flight_bytes_max);
 
 }  // namespace bascule::broker::bounds

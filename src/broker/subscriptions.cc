@@ -82,11 +82,13 @@ void Subscriptions::begin(Request request, partition::Partition& partition,
   auto subscription =
       std::make_unique<ActiveSubscription>(world_.loop, world_.trace, request.subscriber, count_);
   const Offset first = start.first;
+  const std::optional<Offset> until = start.until;
   if (Status begun = subscription->begin(partition, std::move(start)); !begun)
     return request.done(fail(std::move(begun.error())));
   request.done(SubscribeStarted{.subscription = std::move(subscription),
                                 .epoch = partition.epoch(),
                                 .first = first,
+                                .until = until,
                                 .log_id = partition.log().id()});
 }
 

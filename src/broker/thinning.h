@@ -4,7 +4,8 @@
 // A derived batch keeps epoch, append time and the offsets of its records. It covers the offsets from
 // the subscription's position (or its original's base) up to the stop (or its original's end): its base
 // and last offset delta say so, whatever records are left. It carries no producer fields and no
-// compression; its header is sealed like those of the log.
+// compression; its header is sealed like those of the log. A compressed batch that is too large for one
+// derived batch becomes two, which follow one another.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include "src/base/result.h"
 #include "src/base/time.h"
 #include "src/broker/api.h"
+#include "src/broker/bounds.h"
 
 namespace bascule::broker {
 
@@ -26,12 +28,15 @@ struct Wanted {
   std::optional<WallTime> before;  // first append time not to be delivered
   std::string filter;              // empty: all subjects
   uint32_t header_seed = 0;
+  // With so much gathered no further batch is looked at: what is read small may become large here. So a
+  // delivery holds below this and one batch, and fits into a message.
+  size_t bytes_max = bounds::k_read_bytes_max;
 };
 
 struct Thinned {
   // One per run of batches of one epoch; `hw` is the caller's to set. Empty ranges make none.
   std::vector<Delivery> deliveries;
-  Offset next;           // where to read on
+  Offset next;           // where to read on, perhaps amid `batches`
   bool stopped = false;  // `until` or `before` was reached
 };
 

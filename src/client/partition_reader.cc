@@ -64,6 +64,7 @@ void PartitionReader::subscribe(Connection& connection) {
   request.from = options.from;
   if (begun_) request.from = broker::FromOffset{next_, epoch_before_};
   request.until = options.until;
+  if (until_) request.until = broker::UntilOffset{*until_};
   request.filter = options.filter;
   request.credit_bytes = options.credit_bytes;
   request.deadline = shared_.loop.now() + shared_.options.request_timeout;
@@ -80,6 +81,8 @@ void PartitionReader::started(std::expected<broker::SubscribeStarted, Failure> r
   crc_seed_ = model::batch_crc_seed(result->log_id);
   begin_by_.reset();
   backoff_.reset();
+  if (std::holds_alternative<broker::UntilLatest>(owner_.options().until) && !until_)
+    until_ = result->until;
   if (!begun_ || result->first > next_) {
     next_ = result->first;
     if (begun_) epoch_before_.reset();  // retention took what was between

@@ -69,6 +69,8 @@ class PartitionReader final : public broker::Subscriber {
   uint32_t life_ = 0;  // of the subscription at a broker: what an earlier one says is dropped
   uint32_t bad_batches_ = 0;  // in a row
   uint32_t crc_seed_ = 0;
+  // Where it ends, once a broker has said what "the latest" is; asked for by number from then on.
+  std::optional<Offset> until_;
   Offset next_;                        // first offset not handed over; valid once begun_
   std::optional<Epoch> epoch_before_;  // of the record before next_
   uint64_t consumed_ = 0;              // handed over, and not granted anew

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "src/base/codec.h"
+#include "src/base/crc32c.h"
+#include "src/model/compression.h"
 #include "src/model/record.h"
 #include "src/model/subject.h"
 #include "tests/broker/batches.h"
@@ -159,6 +162,138 @@ TEST(Thinning, a_batch_of_another_log_a_bad_header_and_a_missing_batch_are_corru
   EXPECT_EQ(code({Slice::copy_of(bytes)}, wanted(10, 16, "b")), Errc::corrupt)
       << "a body that is taken apart";
   EXPECT_EQ(code({good[0].sub(0, good[0].size() - 1)}, wanted(10, 16)), Errc::corrupt);
+}
+
+// The greatest batch that a leader takes: its body, 10 MiB before compression, has no room for a header.
+// Times wind backwards by years, so that against another first record each takes more bytes.
+Slice greatest_batch(Offset base, Epoch epoch) {
+  constexpr size_t k_fill = 1000;
+  Bytes body;
+  Writer out(body);
+  uint32_t count = 0;
+  WallTime latest{0};
+  const auto write = [&](const std::string& subject, const std::string& value, WallTime at) {
+    Bytes record;
+    Writer fields(record);
+    fields.varint(2);
+    fields.varint(count++);
+    fields.signed_varint(at.ns);
+    fields.sized(std::string_view(subject));
+    fields.sized(std::string_view());
+    fields.varint(0);
+    fields.sized(std::string_view(value));
+    out.sized(ByteView(record));
+    latest = std::max(latest, at);
+  };
+  write("first", "", WallTime{0});
+  write("dropped", "", WallTime{int64_t{1} << 60});
+  while (limits::k_batch_body_bytes_max - body.size() > 3 * k_fill)
+    write("kept", std::string(k_fill, 'x'), WallTime{static_cast<int64_t>(count % 2)});
+  const size_t left = limits::k_batch_body_bytes_max - body.size();
+  for (size_t fill = left - 64; body.size() < limits::k_batch_body_bytes_max; ++fill) {
+    const size_t before = body.size();
+    write("kept", std::string(fill, 'x'), WallTime{0});
+    if (body.size() == limits::k_batch_body_bytes_max) break;
+    body.resize(before);
+    --count;
+  }
+  Bytes compressed;
+  EXPECT_TRUE(model::compress(model::Compression::zstd, body, compressed));
+  model::BatchHeader header;
+  header.attributes = static_cast<uint16_t>(model::Compression::zstd);
+  header.total_bytes = static_cast<uint32_t>(limits::k_batch_header_bytes + compressed.size());
+  header.body_crc = crc32c(compressed);
+  header.body_bytes_uncompressed = static_cast<uint32_t>(body.size());
+  header.last_offset_delta = static_cast<int32_t>(count) - 1;
+  header.record_count = count;
+  header.base_offset = base;
+  header.epoch = epoch;
+  header.max_timestamp = latest;
+  Bytes batch(limits::k_batch_header_bytes);
+  model::encode_batch_header(header, k_seed, batch);
+  batch.insert(batch.end(), compressed.begin(), compressed.end());
+  EXPECT_TRUE(model::verify_batch(batch, k_seed).has_value());
+  EXPECT_TRUE(model::validate_records(header, batch).has_value()) << "a leader takes it";
+  return Slice::copy_of(batch);
+}
+
+// Offsets of the records in `deliveries`, each batch verified and within its bound.
+std::vector<uint64_t> offsets_of(const std::vector<Delivery>& deliveries, Offset from,
+                                 size_t bytes_max) {
+  std::vector<uint64_t> offsets;
+  Offset at = from;
+  for (const Delivery& d : deliveries) {
+    EXPECT_EQ(d.base_offset, at);
+    EXPECT_LE(d.bytes, bytes_max);
+    at = d.next_offset;
+    Offset inner = d.base_offset;
+    for (const Slice& slice : d.batches)
+      for (size_t pos = 0; pos < slice.size();) {
+        const auto header = model::verify_batch(slice.view().subspan(pos), k_seed);
+        EXPECT_TRUE(header.has_value());
+        if (!header) return offsets;
+        EXPECT_GE(header->base_offset, inner);
+        inner = header->next_offset();
+        EXPECT_LE(inner, d.next_offset);
+        Bytes scratch;
+        model::RecordReader reader(
+            *model::batch_body(*header, slice.view().subspan(pos, header->total_bytes), scratch),
+            header->base_timestamp);
+        model::RecordView record;
+        while (reader.next(record))
+          offsets.push_back(header->base_offset.value + record.offset_delta);
+        EXPECT_TRUE(reader.status().has_value());
+        pos += header->total_bytes;
+      }
+  }
+  return offsets;
+}
+
+TEST(Thinning, the_greatest_compressed_batch_is_delivered_when_it_is_thinned_out) {
+  const Slice batch = greatest_batch(Offset(100), Epoch(1));
+  const uint64_t next = model::decode_batch_header(batch, k_seed)->next_offset().value;
+  constexpr size_t k_fits = limits::k_message_bytes_max - (64 << 10);
+  // A start behind its first record: what is left grows, since the first time is another one.
+  for (const uint64_t from : {uint64_t{101}, uint64_t{102}}) {
+    const auto out = thin({batch}, wanted(from, next));
+    ASSERT_TRUE(out.has_value()) << out.error().to_string();
+    EXPECT_EQ(out->next, Offset(next));
+    const auto offsets = offsets_of(out->deliveries, Offset(from), k_fits);
+    ASSERT_EQ(offsets.size(), next - from);
+    EXPECT_EQ(offsets.front(), from);
+    EXPECT_EQ(offsets.back(), next - 1);
+  }
+  const auto filtered = thin({batch}, wanted(100, next, "kept"));
+  ASSERT_TRUE(filtered.has_value()) << filtered.error().to_string();
+  EXPECT_EQ(offsets_of(filtered->deliveries, Offset(100), k_fits).size(), next - 102);
+}
+
+TEST(Thinning, small_reads_that_become_large_are_delivered_in_steps) {
+  std::vector<Slice> log;
+  Offset next(0);
+  for (int i = 0; i < 4; ++i) {
+    log.push_back(greatest_batch(next, Epoch(1)));
+    next = model::decode_batch_header(log.back(), k_seed)->next_offset();
+  }
+  std::vector<uint64_t> offsets;
+  Wanted w = wanted(0, next.value, "kept");
+  int steps = 0;
+  while (w.from < next) {
+    // The log gives batches from the one that holds `from`.
+    const auto first = std::ranges::find_if(log, [&](const Slice& s) {
+      return model::decode_batch_header(s, k_seed)->next_offset() > w.from;
+    });
+    const auto out = thin({first, log.end()}, w);
+    ASSERT_TRUE(out.has_value()) << out.error().to_string();
+    const auto got = offsets_of(out->deliveries, w.from, limits::k_message_bytes_max - (64 << 10));
+    offsets.insert(offsets.end(), got.begin(), got.end());
+    ASSERT_GT(out->next, w.from);
+    w.from = out->next;
+    ++steps;
+  }
+  EXPECT_EQ(steps, 4);
+  EXPECT_EQ(offsets.size(), next.value - 8);
+  EXPECT_TRUE(std::ranges::is_sorted(offsets));
 }
 
 RC_GTEST_PROP(ThinningProperty, gives_exactly_what_matches_in_the_range, ()) {

@@ -265,7 +265,7 @@ void FakeApi::subscribe(const broker::Principal&, broker::Subscribe request,
   }
   later<broker::SubscribeStarted>(
       std::move(done),
-      broker::SubscribeStarted{std::move(subscription), from.epoch, first, log_id});
+      broker::SubscribeStarted{std::move(subscription), from.epoch, first, stop, log_id});
 }
 
 }  // namespace bascule::rpc

@@ -59,9 +59,10 @@ broker::Delivery delivery(uint64_t base, uint32_t count, uint64_t epoch) {
   return out;
 }
 
-void start(ClientWorld& world, SubscribeCall& call, uint64_t first) {
+void start(ClientWorld& world, SubscribeCall& call, uint64_t first,
+           std::optional<Offset> until = {}) {
   call.done(broker::SubscribeStarted{std::make_unique<Handle>(*world.transport), Epoch(1),
-                                     Offset(first), k_log_id});
+                                     Offset(first), until, k_log_id});
 }
 
 void end(SubscribeCall& call, Errc code) {
@@ -71,9 +72,10 @@ void end(SubscribeCall& call, Errc code) {
 }
 
 struct SubscriptionWorld : ClientWorld {
-  SubscriptionWorld() {
+  explicit SubscriptionWorld(broker::StopPosition until = broker::UntilNever{}) {
     add_stream("s", 1);
     SubscribeOptions options;
+    options.until = until;
     options.stream = "s";
     options.from = broker::FromEarliest{};
     options.credit_bytes = 1000;
@@ -123,6 +125,41 @@ TEST(Subscription, a_resumed_one_says_the_epoch_before_and_skips_what_it_has) {
   for (uint64_t i = 0; i < 15; ++i) expected.push_back(i);
   EXPECT_EQ(world.reading.offsets, expected);
   EXPECT_EQ(world.reading.starts, (std::vector<uint64_t>{0, 8}));
+}
+
+TEST(Subscription, the_latest_stays_where_the_first_broker_saw_it) {
+  SubscriptionWorld world(broker::UntilLatest{});
+  SubscribeCall call = world.next_subscribe();
+  EXPECT_TRUE(std::holds_alternative<broker::UntilLatest>(call.request.until));
+  // An answer that is lost has said nothing, and nothing of its deliveries has been handed over.
+  call.done(std::unexpected(Failure{{Errc::outcome_unknown, "the answer was lost"}, {}}));
+  call = world.next_subscribe();
+  EXPECT_TRUE(std::holds_alternative<broker::UntilLatest>(call.request.until));
+  EXPECT_TRUE(world.reading.values.empty());
+  start(world, call, 0, Offset(8));
+  call.subscriber->deliver(delivery(0, 5, 1));
+  // Meanwhile others publish, and each broker would take something else for the latest.
+  for (int i = 0; i < 3; ++i) {
+    end(call, i == 1 ? Errc::not_leader : Errc::connection_lost);
+    call = world.next_subscribe();
+    const auto* until = std::get_if<broker::UntilOffset>(&call.request.until);
+    ASSERT_NE(until, nullptr);
+    EXPECT_EQ(until->offset, Offset(8));
+    if (i == 0) {
+      call.done(std::unexpected(Failure{{Errc::outcome_unknown, "the answer was lost"}, {}}));
+      call = world.next_subscribe();
+      ASSERT_TRUE(std::holds_alternative<broker::UntilOffset>(call.request.until));
+    }
+    start(world, call, 5, Offset(8));
+  }
+  call.subscriber->deliver(delivery(5, 3, 1));
+  broker::SubscriptionEnd complete;
+  complete.complete = true;
+  complete.next_offset = Offset(8);
+  call.subscriber->end(complete);
+  ASSERT_TRUE(world.until([&] { return world.reading.end.has_value(); }));
+  EXPECT_EQ(world.reading.values.size(), 8u);
+  EXPECT_EQ(world.reading.ends.at(0).next, Offset(8));
 }
 
 TEST(Subscription, a_damaged_batch_is_asked_for_again_and_never_handed_over) {

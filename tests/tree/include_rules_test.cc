@@ -143,5 +143,17 @@ TEST(include_rules, forbidden_words_are_found_in_code_and_not_in_comments_or_tex
   EXPECT_THAT(word_violations({{"io/a.cc", "throw 1;\n"}}), SizeIs(0));
 }
 
+TEST(include_rules, what_is_ordered_by_address_is_found) {
+  const SourceTree sample{{"capnp/a.cc",
+                           "std::set<Session*> a;\n"
+                           "std::map<const rpc::Wire*, int> b;\n"
+                           "std::set<std::shared_ptr<int>> c;\n"
+                           "std::map<int, Wire*> fine;\n"
+                           "std::set<int> fine_too;\n"}};
+  EXPECT_THAT(word_violations(sample),
+              ElementsAre(HasSubstr("a.cc:1: std::set<Session*"),
+                          HasSubstr("a.cc:2: std::map<const rpc::Wire*"), HasSubstr("a.cc:3: ")));
+}
+
 }  // namespace
 }  // namespace bascule::tree
