@@ -115,8 +115,11 @@ Status DataDirectory::make_dir(const std::string& path) const {
 
 Result<std::vector<env::DirEntry>> DataDirectory::list(const std::string& path) const {
   BASCULE_TRY_ASSIGN(Fd fd, open_dir(path));
-  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(::dup(fd.get())));
+  Fd copy(::dup(fd.get()));
+  if (!copy) return file_fail("list", path);
+  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(copy.get()));
   if (!dir) return file_fail("list", path);
+  (void)copy.release();  // it is the directory stream's now
   std::vector<env::DirEntry> entries;
   while (true) {
     errno = 0;
@@ -151,8 +154,15 @@ Status DataDirectory::remove(const std::string& path) const {
 }
 
 Status DataDirectory::sync_dir(const std::string& path) const {
-  BASCULE_TRY_ASSIGN(const Fd fd, open_dir(path));
-  if (::fsync(fd.get()) != 0) return file_fail("sync of directory", path);
+  const Result<Fd> fd = open_dir(path);
+  // Whoever has changed a name must be able to make it durable. Without a descriptor for the directory
+  // its whole file system is synced, by the one that is always there.
+  if (!fd && fd.error().code == Errc::overloaded) {
+    if (::syncfs(fd_.get()) != 0) return file_fail("sync of directory", path);
+    return {};
+  }
+  if (!fd) return fail(fd.error());
+  if (::fsync(fd->get()) != 0) return file_fail("sync of directory", path);
   return {};
 }
 

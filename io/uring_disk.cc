@@ -301,8 +301,14 @@ void UringDisk::open(std::string path, env::OpenMode mode,
         BASCULE_TRY_ASSIGN(fds.buffered, directory->open_file(path, mode));
         // Names change on this thread alone, so the second open meets the same file.
         if (writable) {
-          BASCULE_TRY_ASSIGN(fds.direct, directory->open_file(path, env::OpenMode::read_write,
-                                                              O_DIRECT | O_DSYNC));
+          Result<Fd> direct =
+              directory->open_file(path, env::OpenMode::read_write, O_DIRECT | O_DSYNC);
+          if (!direct) {
+            // A file that was not to be there is not left behind by a failure.
+            if (mode == env::OpenMode::create_new) (void)directory->remove(path);
+            return fail(std::move(direct.error()));
+          }
+          fds.direct = std::move(*direct);
         }
         return fds;
       },

@@ -168,6 +168,9 @@ bool FaultDriver::strike_disk(const PlanItem& item, Node& node) {
   } else if (item.verb == "disk_full") {
     device.set_full(true);
     lasting(item, [&device] { device.set_full(false); });
+  } else if (item.verb == "no_descriptors") {
+    device.set_descriptors_out(true);
+    lasting(item, [&device] { device.set_descriptors_out(false); });
   } else {
     return false;
   }

@@ -8,7 +8,7 @@
 //   wall_jump node by, mono_jump node by, drift node ppm
 //   sync_kept_dirty, sync_marked_clean, sync_dropped, write_error, read_error, misdirected_write,
 //   misdirected_read node           hits the next operation that it can
-//   disk_slow node factor for, disk_stuck node for, disk_full node for
+//   disk_slow node factor for, disk_stuck node for, disk_full node for, no_descriptors node for
 //   rot node pick, unreadable node pick                   of what is durable, anywhere
 //   lost_directory node pick, replaced node, rollback node back   with a machine crash
 //   cut from to for, clog a b for, reset a b, corrupt from to count, refuse from to count,

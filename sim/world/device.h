@@ -69,6 +69,8 @@ class Device {
 
   // --- Faults.
   void arm(DiskFault fault) { armed_.push_back(fault); }
+  // No operation is under way: not even a dead life's write, which may still land.
+  bool quiet() const { return in_flight_.empty(); }
   size_t armed() const { return armed_.size(); }
   void disarm_all() { armed_.clear(); }
   // All operations take `factor` times as long. 1: normal.
@@ -77,6 +79,8 @@ class Device {
   void set_stuck(bool stuck);
   // Another tenant takes the free space, or gives it back.
   void set_full(bool full);
+  // The process has no descriptor left: opening and listing are refused.
+  void set_descriptors_out(bool out) { descriptors_out_ = out; }
   // Runs `task` when the `count`-th operation from now is about to take effect: crashes that hit the
   // moments that matter.
   void at_operation(uint64_t count, env::Task task);
@@ -135,6 +139,10 @@ class Device {
   void schedule(uint64_t number, Duration latency);
   void finish(uint64_t number);
   void spring_traps();
+  Status take_descriptor() const {
+    if (descriptors_out_) return fail(Errc::overloaded, "too many open files");
+    return {};
+  }
   bool take_armed(DiskFault fault);
   uint64_t draw_number(Domain domain, uint64_t ordinal, uint64_t bound) const;
   std::vector<Storage::Flight> flights() const;
@@ -156,6 +164,7 @@ class Device {
   uint64_t sync_failures_ = 0;
   int64_t slowness_ = 1;
   bool stuck_ = false;
+  bool descriptors_out_ = false;
   std::vector<uint64_t> parked_;
   struct Trap {
     uint64_t count = 0;

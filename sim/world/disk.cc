@@ -152,6 +152,7 @@ void SimDisk::open(std::string path, env::OpenMode mode,
   using Opened = std::unique_ptr<env::File>;
   if (life_.dead()) return life_.bury([done = std::move(done)]() mutable { done = nullptr; });
   auto action = [path = std::move(path), mode, life = &life_](Device& d) -> Result<Opened> {
+    BASCULE_TRY(d.take_descriptor());
     BASCULE_TRY_ASSIGN(InodeId inode, d.storage().open(path, mode));
     auto shared = std::make_shared<OpenFile>(d, inode);
     shared->writable = mode != env::OpenMode::read_only;
@@ -184,7 +185,10 @@ void SimDisk::make_dir(std::string path, env::Done<void> done) {
 void SimDisk::list(std::string path, env::Done<std::vector<env::DirEntry>> done) {
   if (drop_if_dead(life_, done)) return;
   using Entries = std::vector<env::DirEntry>;
-  auto action = [path = std::move(path)](Device& d) { return d.storage().list(path); };
+  auto action = [path = std::move(path)](Device& d) -> Result<Entries> {
+    BASCULE_TRY(d.take_descriptor());
+    return d.storage().list(path);
+  };
   device_.start(
       &life_, std::make_unique<Device::CallOperation<Entries>>(std::move(action), std::move(done)),
       device_.options_.cached);

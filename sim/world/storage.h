@@ -107,6 +107,8 @@ class Storage {
   std::vector<std::string> files() const;        // paths, sorted
   std::vector<std::string> directories() const;  // paths, sorted; without the data directory itself
 
+  // Of all that is here and all that a crash may leave of it; see storage_hash.cc.
+  Uuid state_hash() const;
   // Same names, sizes and bytes, as processes see them.
   bool same_view(const Storage& other) const;
 

@@ -54,6 +54,7 @@ class Run {
   broker::BrokerOptions options() const {
     broker::BrokerOptions out;
     out.logs.segment_bytes = static_cast<uint64_t>(plan_.get("segment_bytes", 65536));
+    out.logs.reserve_bytes = 8192;  // small, so that damage hits other files
     out.logs.extent_bytes_first = static_cast<uint64_t>(plan_.get("extent_bytes", 65536));
     out.logs.group_bytes_max = static_cast<uint64_t>(plan_.get("group_bytes_max", 1 << 20));
     out.logs.tail_bytes_max = static_cast<uint64_t>(plan_.get("tail_bytes_max", 1 << 20));

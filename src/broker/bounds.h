@@ -32,7 +32,7 @@ inline constexpr uint64_t k_stream_observers_max = 16;
 
 // Logs that are opened at the same time, at a start.
 inline constexpr size_t k_logs_opening_max = 16;
-// A log that could not be opened for want of space is tried again after this.
+// A log that could not be opened for want of space or descriptors is tried again after this.
 inline constexpr Duration k_open_retry_delay = seconds(2);
 
 static_assert(k_partition_in_flight_bytes_max >= limits::k_batch_bytes_max);

@@ -179,7 +179,7 @@ void Replicas::on_opened(PartitionId id, Result<std::unique_ptr<log::Log>> opene
 }
 
 void Replicas::retry_later(PartitionId id, Slot& slot) {
-  if (slot.why.code != Errc::no_space || stopping_ || !incarnation_) return;
+  if (!says_nothing(slot.why) || stopping_ || !incarnation_) return;
   slot.retry = world_.loop.after(bounds::k_open_retry_delay, scope_.wrap([this, id] {
     if (stopping_) return;
     slots_.erase(id);
@@ -244,7 +244,7 @@ Result<partition::Partition*> Replicas::leader_of(StreamId stream, PartitionInde
     return fail(Errc::not_yet, "the partition is being opened");
   Slot& slot = it->second;
   if (slot.state == State::failed) {
-    if (slot.why.code == Errc::no_space) return fail(slot.why);
+    if (says_nothing(slot.why)) return fail(slot.why);
     return fail(Errc::corrupt, "the partition's storage cannot be read");
   }
   if (slot.state == State::closing)

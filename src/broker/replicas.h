@@ -25,6 +25,12 @@
 
 namespace bascule::broker {
 
+// A log that could not be opened for want of space or of descriptors: nothing is known of it, and it is
+// tried again.
+inline bool says_nothing(const Error& error) {
+  return error.code == Errc::no_space || error.code == Errc::overloaded;
+}
+
 struct ReplicaOptions {
   uint32_t message_bytes_max = 0;  // where a stream says none; 0: the format's
 };
@@ -48,7 +54,8 @@ class Replicas {
   void reconcile(PartitionId id);
 
   // The partition, where this broker leads it and is ready. Errors: unknown_stream, unknown_partition,
-  // not_leader (with a hint), not_yet, corrupt (its storage cannot be read), data_lost, no_space.
+  // not_leader (with a hint), not_yet, corrupt (its storage cannot be read), data_lost, no_space,
+  // overloaded (no descriptor was free to open it).
   Result<partition::Partition*> leader_of(StreamId stream, PartitionIndex index);
   // The partition, where its log is open here; null else.
   const partition::Partition* find(PartitionId id) const;

@@ -61,8 +61,8 @@ controller::ReplicaReport Replicas::report_of(PartitionId id, const Slot& slot) 
   report.partition = id;
   report.assignment = slot.assignment;
   if (slot.state != State::open) {
-    // Unreadable is damage of all of it; no space to open says nothing about what is there.
-    report.damaged = slot.why.code != Errc::no_space;
+    // Unreadable is damage of all of it.
+    report.damaged = !says_nothing(slot.why);
     report.suspect = logs_.suspect(id);
     return report;
   }

@@ -21,7 +21,9 @@
 // the other began. Completions of one file come in any order.
 //
 // Errors: `not_found`, `already_exists`, `no_space` (nothing partial stays reserved), `io_error` (the
-// medium failed; for a read: these bytes cannot be had now), `invalid` (a path or an alignment).
+// medium failed; for a read: these bytes cannot be had now), `invalid` (a path or an alignment),
+// `overloaded` (open and list alone: no descriptor is free; nothing has happened, and nothing is said
+// about what is there).
 #pragma once
 
 #include <cstdint>

@@ -267,6 +267,15 @@ std::optional<uint64_t> parse_segment_file_name(std::string_view name, std::stri
   return parse_number(name.substr(0, 16), 16);
 }
 
+std::string quarantine_name(uint64_t number, std::string_view name) {
+  return hex16(number) + "-" + std::string(name);
+}
+
+std::optional<uint64_t> parse_quarantine_number(std::string_view name) {
+  if (name.size() < 18 || name[16] != '-') return {};
+  return parse_number(name.substr(0, 16), 16);
+}
+
 std::string log_directory_name(PartitionId partition, AssignmentId assignment) {
   return partition.stream.to_string() + "-" + partition.index.to_string() + "-" +
          assignment.to_string();

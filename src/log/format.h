@@ -134,6 +134,9 @@ std::string segment_file_name(uint64_t id);
 std::string index_file_name(uint64_t id);
 // The id in a name of segment_file_name's form.
 std::optional<uint64_t> parse_segment_file_name(std::string_view name, std::string_view suffix);
+// "0000000000000012-name", of a file in quarantine; and the number.
+std::string quarantine_name(uint64_t number, std::string_view name);
+std::optional<uint64_t> parse_quarantine_number(std::string_view name);
 // "12-3-7": stream, partition, assignment.
 std::string log_directory_name(PartitionId partition, AssignmentId assignment);
 struct LogDirectory {

@@ -15,6 +15,11 @@ namespace bascule::log {
 
 class LogImpl;
 
+// A change of files that failed so has changed nothing, and may succeed later.
+inline bool refused(const Error& error) {
+  return error.code == Errc::no_space || error.code == Errc::overloaded;
+}
+
 class LogHost {
  public:
   virtual ~LogHost() { *alive_ = false; }
@@ -40,8 +45,10 @@ class LogHost {
   // Takes a file that no manifest lists any more, and that no write and no reader is on; `reusable`
   // says that no dead life's write may land in it. Refunds its bytes where it is removed.
   virtual Co<void> dispose(const std::string& path, uint64_t bytes, bool reusable) = 0;
-  // Moves a file out of the way, never deletes it.
-  virtual Co<uint64_t> quarantine(const std::string& path, const std::string& name) = 0;
+  // Moves a file of `bytes` out of the way. It stays until newer ones need its place.
+  virtual Co<void> quarantine(const std::string& path, const std::string& name, uint64_t bytes) = 0;
+  // At a start that has found no room: gives the disk what is kept for that. False: nothing is.
+  virtual Co<bool> lend_reserve() = 0;
 
   // The log's numbers have moved: `logs` is written within a second.
   virtual void changed() = 0;

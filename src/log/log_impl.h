@@ -116,7 +116,9 @@ class LogImpl final : public Log {
   uint64_t segment_bytes() const;
   uint64_t file_bytes_max() const;
 
-  // Replaces the manifest by a changed copy. `no_space` leaves all as it was; any other failure ends
+  // Why nothing may be changed while the store does not serve.
+  static Error not_serving() { return {Errc::no_space, "there was no room at the start"}; }
+  // Replaces the manifest by a changed copy. What was `refused` leaves all as it was; any other failure ends
   // the process. Callers hold structure_.
   Co<void> change_manifest(const Manifest& changed);
   // Entries of all segments as they are now known, in order.
@@ -145,6 +147,7 @@ class LogImpl final : public Log {
   Co<Offset> copy_into(const SegmentRef& fresh, const Verdict& verdict);
   void finish_open(const Promise& promise);
   Co<SegmentRef> new_segment(uint64_t reserve_bytes, bool from_pool, uint64_t id);
+  Co<SegmentRef> try_new_segment(uint64_t reserve_bytes, bool from_pool, uint64_t id);
 
   // --- append.cc
   BatchPlace place_in_group(const model::BatchHeader& header, ByteView sealed_header,

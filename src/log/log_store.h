@@ -27,7 +27,12 @@ struct LogStoreOptions {
   uint64_t group_bytes_max = 1 << 20;
   uint64_t disk_bytes_max = 0;          // 0: what the disk has
   uint64_t pool_bytes_max = 256 << 20;  // of segments kept for recycling
-  uint64_t tail_bytes_max = 8 << 20;    // of recent batches kept in memory, per log
+  // What is kept of files that were cut or are not known: the oldest go first, the newest one stays.
+  uint64_t quarantine_bytes_max = 256 << 20;
+  uint64_t quarantine_files_max = 1000;
+  // Kept free for a start on a full disk: `logs`, manifests, the copies of tails. 0: nothing is kept.
+  uint64_t reserve_bytes = 1 << 20;
+  uint64_t tail_bytes_max = 8 << 20;  // of recent batches kept in memory, per log
   Duration memory_sync_interval = milliseconds(200);
 };
 
@@ -58,9 +63,12 @@ class LogStore {
 
   // Recovers the log, or makes an empty one where none is on disk and none was promised. Where `logs` lists
   // it and the disk does not have it, the log is made empty, and its report says `lost`.
-  // Errors: `io_error` (the manifest cannot be read: the report is damage of all of it), `no_space`.
+  // Errors: `io_error` (the manifest cannot be read: the report is damage of all of it), `no_space`,
+  // `overloaded` (no descriptor is free: nothing is known of it; try again).
   virtual void open_log(LogOptions options, env::Done<std::unique_ptr<Log>> done) = 0;
-  // Ends recovery: from now on logs may be appended to. Before it, append is the caller's bug.
+  // Ends recovery: from now on logs may be appended to. Before it, append is the caller's bug. On a disk
+  // without room for `logs` it succeeds, and all logs are read-only (make_space and what else changes
+  // them answers `no_space`) until there is room, which is looked for once a second.
   virtual void start_serving(env::Done<void> done) = 0;
   // Forgets the suspect mark, after the metadata that cleared it has been applied. Durable when complete.
   virtual void clear_suspect(PartitionId partition, env::Done<void> done) = 0;

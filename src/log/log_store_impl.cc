@@ -40,6 +40,7 @@ void open_log_store(env::World& world, LogStoreOptions options,
 Co<void> LogStoreImpl::prepare(LogStoreImpl& store) {
   auto status = co_await store.make_directories();
   if (status) status = co_await store.read_logs();
+  if (status) status = co_await store.list_quarantine();
   if (status) status = co_await store.look_around();
   if (status) status = co_await store.tidy_pool();
   co_return status;
@@ -79,6 +80,8 @@ Co<void> LogStoreImpl::read_logs() {
       world_.trace.probe("log.logs_file.damaged");
     }
   }
+  // Only for want of a descriptor: what it says is not known, which is not "nothing".
+  if (!bytes && bytes.error().code == Errc::overloaded) co_return fail(std::move(bytes.error()));
   for (const LogsEntry& e : at_start_.entries) {
     LogsEntry kept = e;
     // Until it is opened, what is said of it is as old as the last life.
@@ -100,17 +103,23 @@ Co<void> LogStoreImpl::look_around() {
     if (entry.name == "pool" || entry.name == "quarantine" || entry.name == "trash" ||
         entry.name == "logs" || entry.name == "logs.new")
       continue;
+    if (entry.name == "reserve") {
+      reserved_ = entry.size;
+      bytes_ += entry.size;
+      continue;
+    }
     const auto directory = parse_log_directory_name(entry.name);
     if (!directory || !entry.is_directory) {
       const std::string path = path_of(entry.name);
-      auto moved = co_await quarantine(path, entry.name);
-      if (!moved) co_return fail(std::move(moved.error()));
+      auto moved = co_await quarantine(path, entry.name, entry.size);
+      if (!moved) co_return moved;
       continue;
     }
     auto bytes = co_await call<Slice>([&](env::Done<Slice> done) {
       env::read_file(world_.disk, path_of(entry.name) + "/manifest", k_manifest_bytes_max,
                      std::move(done));
     });
+    if (!bytes && bytes.error().code == Errc::overloaded) co_return fail(std::move(bytes.error()));
     // One that cannot be read is never proven to be deleted.
     Index index(UINT64_MAX);
     const bool absent = !bytes && bytes.error().code == Errc::not_found;
@@ -195,9 +204,40 @@ void LogStoreImpl::start_serving(env::Done<void> done) {
 
 Co<void> LogStoreImpl::start_now() {
   auto status = co_await write_logs();
-  if (status) serving_ = true;
+  if (!status && refused(status.error())) {
+    auto lent = co_await lend_reserve();
+    if (lent && *lent) status = co_await write_logs();
+  }
+  if (status) {
+    serving_ = true;
+    // At once, and not with the next write of `logs`: the next start may be near.
+    scope_.spawn<void>(make_reserve(), [](Status) {});
+  } else if (refused(status.error())) {
+    world_.trace.message(TraceLevel::warning, "log",
+                         "no room for the file `logs`: reading only, until there is");
+    world_.trace.probe("log.start.read_only");
+    read_only_ = true;
+    try_to_serve();
+    status = Status();
+  }
   scope_.spawn<void>(empty_trash(), [](Status) {});
   co_return status;
+}
+
+// Until `logs` says that this life is not clean, nothing may be appended.
+void LogStoreImpl::try_to_serve() {
+  world_.loop.schedule(world_.loop.now() + seconds(1), alive_.wrap([this] {
+    if (stopping_) return;
+    scope_.spawn<void>(write_logs(), [this](Status status) {
+      if (stopping_) return;
+      if (!status) return try_to_serve();
+      serving_ = true;
+      read_only_ = false;
+      world_.trace.message(TraceLevel::info, "log", "there is room again: logs are written");
+      world_.trace.probe("log.start.room_again");
+      scope_.spawn<void>(make_reserve(), [](Status) {});
+    });
+  }));
 }
 
 void LogStoreImpl::changed() {
@@ -233,12 +273,15 @@ Co<void> LogStoreImpl::write_loop() {
     auto status = co_await call<void>([&](env::Done<void> done) {
       env::replace_file(world_.disk, options_.directory, "logs", bytes, std::move(done));
     });
-    if (!status && status.error().code != Errc::no_space) {
+    if (!status && !refused(status.error())) {
       world_.loop.fail_stop(status.error());
       co_return status;
     }
     for (auto& waiter : waiters)
       world_.loop.post([waiter = std::move(waiter), status]() mutable { waiter(status); });
+    // What was lent is taken back when there is room again.
+    if (status && serving_ && !stopping_ && reserved_ == 0)
+      scope_.spawn<void>(make_reserve(), [](Status) {});
   }
   writing_ = false;
   co_return Status();

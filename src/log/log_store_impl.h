@@ -3,7 +3,8 @@
 //   <directory>/logs               the node-wide file (format.h)
 //   <directory>/<s>-<p>-<a>/       a log: stream, partition, assignment
 //   <directory>/pool/              segments to be recycled
-//   <directory>/quarantine/        what recovery cut or did not know; never deleted by us
+//   <directory>/quarantine/        what recovery cut or did not know, within bounds
+//   <directory>/reserve            room for a start on a full disk
 //   <directory>/trash/             deleted logs on their way out
 #pragma once
 
@@ -47,7 +48,8 @@ class LogStoreImpl final : public LogStore, public LogHost {
   void count(uint64_t bytes) override { bytes_ += bytes; }
   Co<uint64_t> recycle_into(const std::string& path) override;
   Co<void> dispose(const std::string& path, uint64_t bytes, bool reusable) override;
-  Co<uint64_t> quarantine(const std::string& path, const std::string& name) override;
+  Co<void> quarantine(const std::string& path, const std::string& name, uint64_t bytes) override;
+  Co<bool> lend_reserve() override;
   void changed() override;
   Co<void> write_logs() override;
   void attach(LogImpl& log) override;
@@ -65,6 +67,10 @@ class LogStoreImpl final : public LogStore, public LogHost {
   Co<void> read_logs();
   Co<void> look_around();
   Co<void> tidy_pool();
+  Co<void> list_quarantine();
+  Co<void> bound_quarantine();
+  Co<void> make_reserve();
+  void try_to_serve();
   Co<void> empty_directory(const std::string& path);
   Co<void> empty_trash();
   Co<void> start_now();
@@ -84,8 +90,17 @@ class LogStoreImpl final : public LogStore, public LogHost {
   std::vector<Pooled> pool_;
   uint64_t pool_bytes_ = 0;
   uint64_t next_name_ = 0;
+  struct Kept {
+    std::string name;
+    uint64_t bytes = 0;
+    bool directory = false;
+  };
+  std::map<uint64_t, Kept> quarantine_;  // by number: the order of their coming
+  uint64_t quarantine_bytes_ = 0;
+  uint64_t reserved_ = 0;  // bytes of the file `reserve`; 0: there is none
   uint64_t bytes_ = 0;
   bool serving_ = false;
+  bool read_only_ = false;  // start_serving has found no room
   bool stopping_ = false;
   bool dirty_ = false;
   bool writing_ = false;

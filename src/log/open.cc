@@ -238,6 +238,7 @@ Co<Verdict> LogImpl::read_tail(const Promise& promise) {
     in.segments.push_back(manifest_.segments[i]);
     in.scans.emplace_back();
     auto opened = co_await open_file(segment);
+    if (!opened && opened.error().code == Errc::overloaded) co_return fail(opened.error());
     if (!opened) {
       missing = true;
       segment->lost = true;
@@ -258,7 +259,8 @@ Co<Verdict> LogImpl::read_tail(const Promise& promise) {
       for (size_t j = i + 1; j < segments_.size(); ++j) {
         in.segments.push_back(manifest_.segments[j]);
         in.scans.emplace_back();
-        (void)co_await open_file(segments_[j]);
+        auto behind = co_await open_file(segments_[j]);
+        if (!behind && behind.error().code == Errc::overloaded) co_return fail(behind.error());
       }
       break;
     }
@@ -417,8 +419,8 @@ Co<void> LogImpl::tidy_directory() {
       continue;
     }
     const std::string kept_as = quarantine_name(name);
-    auto moved = co_await host_.quarantine(path, kept_as);
-    if (!moved) co_return fail(std::move(moved.error()));
+    auto moved = co_await host_.quarantine(path, kept_as, found[i].size);
+    if (!moved) co_return moved;
     recovery_.quarantined_bytes += found[i].size;
   }
   co_return Status();
@@ -434,8 +436,8 @@ Co<void> LogImpl::quarantine_directory() {
   for (size_t i = 0; i < found.size(); ++i) {
     const std::string path = path_of(found[i].name);
     const std::string kept_as = quarantine_name(found[i].name);
-    auto moved = co_await host_.quarantine(path, kept_as);
-    if (!moved) co_return fail(std::move(moved.error()));
+    auto moved = co_await host_.quarantine(path, kept_as, found[i].size);
+    if (!moved) co_return moved;
     recovery_.quarantined_bytes += found[i].size;
   }
   co_return Status();

@@ -164,6 +164,8 @@ Co<void> LogImpl::ensure_readable(const SegmentRef& segment) {
   if (segment->lost) co_return fail(Errc::corrupt, segment->path + " is missing");
   if (!segment->file) {
     auto opened = co_await open_file(segment);
+    // Without a descriptor nothing is known of it; later there may be one.
+    if (!opened && opened.error().code == Errc::overloaded) co_return fail(opened.error());
     if (!opened) co_return fail(Errc::corrupt, segment->path + ": " + opened.error().context);
   }
   note_loaded(segment);

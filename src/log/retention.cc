@@ -7,7 +7,10 @@ namespace bascule::log {
 
 void LogImpl::set_log_start(Offset to, env::Done<void> done) {
   REQUIRE(to <= durable_leo_, to, durable_leo_);
-  REQUIRE(host_.serving());
+  if (!host_.serving()) {
+    loop().post([done = std::move(done)]() mutable { done(fail(not_serving())); });
+    return;
+  }
   scope_.spawn<void>(set_log_start_now(to), std::move(done));
 }
 

@@ -31,14 +31,17 @@ bool LogImpl::roll_due(size_t bytes) const {
 }
 
 bool LogImpl::has_space(size_t bytes) const {
-  if (!active_ || stopping_) return false;
+  if (!active_ || stopping_ || !host_.serving()) return false;
   const uint64_t extent = group_extent(bytes);
   if (next_ && extent <= next_->reserved) return true;
   return end_of_active() + extent <= active_->reserved;
 }
 
 void LogImpl::make_space(size_t bytes, env::Done<void> done) {
-  REQUIRE(host_.serving());
+  if (!host_.serving()) {
+    loop().post([done = std::move(done)]() mutable { done(fail(not_serving())); });
+    return;
+  }
   if (stopping_ || (space_waiters_.empty() && has_space(bytes))) {
     const bool refused = stopping_;
     loop().post([done = std::move(done), refused]() mutable {
@@ -209,7 +212,7 @@ Co<void> LogImpl::begin_life(size_t bytes) {
     }
     // It may hold what recovery has cut.
     const std::string kept_as = quarantine_name(segment_file_name(empty[i]->id));
-    (void)co_await host_.quarantine(empty[i]->path, kept_as);
+    (void)co_await host_.quarantine(empty[i]->path, kept_as, empty[i]->reserved);
   }
   segments_ = std::move(kept);
   segments_.push_back(fresh);
@@ -220,6 +223,14 @@ Co<void> LogImpl::begin_life(size_t bytes) {
 
 // A file with its name durable and its room reserved, not yet listed.
 Co<SegmentRef> LogImpl::new_segment(uint64_t reserve_bytes, bool from_pool, uint64_t id) {
+  auto made = co_await try_new_segment(reserve_bytes, from_pool, id);
+  if (made || made.error().code != Errc::no_space || host_.serving()) co_return std::move(made);
+  auto lent = co_await host_.lend_reserve();
+  if (!lent || !*lent) co_return std::move(made);
+  co_return co_await try_new_segment(reserve_bytes, from_pool, id);
+}
+
+Co<SegmentRef> LogImpl::try_new_segment(uint64_t reserve_bytes, bool from_pool, uint64_t id) {
   reserve_bytes = align_up(reserve_bytes, k_group_alignment);
   auto segment = std::make_shared<Segment>();
   segment->id = id;
@@ -399,9 +410,17 @@ Co<void> LogImpl::change_manifest(const Manifest& changed) {
   auto status = co_await call<void>([&](env::Done<void> done) {
     env::replace_file(disk(), directory_, "manifest", bytes, std::move(done));
   });
+  if (!status && status.error().code == Errc::no_space && !host_.serving()) {
+    auto lent = co_await host_.lend_reserve();
+    if (lent && *lent) {
+      status = co_await call<void>([&](env::Done<void> done) {
+        env::replace_file(disk(), directory_, "manifest", bytes, std::move(done));
+      });
+    }
+  }
   if (!status) {
     // Whether a rename or its sync took effect cannot be known.
-    if (status.error().code != Errc::no_space) {
+    if (!refused(status.error())) {
       dead_ = true;
       loop().fail_stop(status.error());
     }

@@ -17,7 +17,10 @@ bool thin(const Segment& s) {
 }  // namespace
 
 void LogImpl::compact_thin_segments(env::Done<void> done) {
-  REQUIRE(host_.serving());
+  if (!host_.serving()) {
+    loop().post([done = std::move(done)]() mutable { done(fail(not_serving())); });
+    return;
+  }
   scope_.spawn<void>(compact_now(), std::move(done));
 }
 

@@ -13,7 +13,11 @@ namespace bascule::log {
 
 void LogImpl::truncate(Offset to, env::Done<void> done) {
   REQUIRE(log_start() <= to && to <= leo_, log_start(), to, leo_);
-  REQUIRE(host_.serving() && !stopping_);
+  REQUIRE(!stopping_);
+  if (!host_.serving()) {
+    loop().post([done = std::move(done)]() mutable { done(fail(not_serving())); });
+    return;
+  }
   scope_.spawn<void>(truncate_now(to), std::move(done));
 }
 

@@ -239,6 +239,69 @@ TEST_F(BrokerTest, a_full_disk_is_a_definite_answer_reads_go_on_and_room_brings_
   EXPECT_EQ(h_.read_all(stream).size(), acked + 1) << "what was refused is not there";
 }
 
+TEST_F(BrokerTest, a_start_on_a_full_disk_serves_reads) {
+  // With all free blocks gone but the broker's own reserves, after both kinds of stop.
+  for (const bool clean : {true, false}) {
+    BrokerHarness h(clean ? 1 : 2);
+    h.start_well();
+    const StreamId stream = h.create_well(h.config("orders"));
+    ASSERT_TRUE(h.publish(stream, {"a"}).has_value());
+    h.settle(seconds(3));
+    ASSERT_TRUE(h.publish(stream, {"b"}).has_value());
+    if (clean)
+      h.stop_cleanly();
+    else
+      h.kill();
+    sim::Storage& storage = h.node.device().storage();
+    storage.set_bytes_max(storage.bytes_max() - storage.free_bytes());
+    for (int start = 0; start < 3; ++start) {
+      const Status started = h.start();
+      ASSERT_TRUE(started.has_value()) << started.error().to_string();
+      EXPECT_EQ(h.read_all(stream), (Values{"a", "b"}));
+      h.stop_cleanly();
+    }
+    h.node.device().set_full(false);
+    h.start_well();
+    ASSERT_TRUE(h.publish(stream, {"c"}).has_value());
+    EXPECT_EQ(h.read_all(stream), (Values{"a", "b", "c"}));
+    h.stop_cleanly();
+  }
+}
+
+TEST_F(BrokerTest, a_creation_without_descriptors_is_an_answer_and_the_broker_stays_up) {
+  h_.start_well();
+  const StreamId before = h_.create_well(h_.config("before"));
+  ASSERT_TRUE(h_.publish(before, {"a"}).has_value());
+  h_.node.device().set_descriptors_out(true);
+  const auto refused = h_.create(h_.config("orders"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Errc::overloaded);
+  ASSERT_TRUE(h_.node.alive());
+  EXPECT_EQ(h_.read_all(before), Values{"a"}) << "others are served";
+  ASSERT_TRUE(h_.publish(before, {"b"}).has_value());
+  h_.settle(seconds(5));
+  ASSERT_TRUE(h_.node.alive());
+  h_.node.device().set_descriptors_out(false);
+  h_.settle(seconds(5));
+  // As with a full disk, the stream is in the table, and its log comes when it can.
+  const auto again = h_.create(h_.config("orders"));
+  ASSERT_TRUE(again.has_value()) << again.error().to_string();
+  ASSERT_TRUE(h_.publish(again->id, {"c"}).has_value());
+  EXPECT_EQ(h_.read_all(again->id), Values{"c"});
+}
+
+TEST_F(BrokerTest, a_subscription_to_the_latest_says_which_offset_that_is) {
+  h_.start_well();
+  const StreamId stream = h_.create_well(h_.config("orders"));
+  ASSERT_TRUE(h_.publish(stream, {"a", "b"}).has_value());
+  RecordingSubscriber subscriber;
+  auto started = h_.call<SubscribeStarted>([&](Done<SubscribeStarted> done) {
+    h_.broker().subscribe({}, h_.all_of(stream), subscriber, std::move(done));
+  });
+  ASSERT_TRUE(started.has_value());
+  EXPECT_EQ(started->until, Offset(2));
+}
+
 TEST_F(BrokerTest, a_stuck_disk_makes_a_publish_unknown_at_its_deadline) {
   h_.start_well();
   const StreamId stream = h_.create_well(h_.config("orders"));

@@ -15,11 +15,12 @@ namespace {
 ScopeCounts search(const ScopeOptions& options, uint64_t paths_max) {
   ScopeCounts counts;
   sim::SystematicChooser chooser;
+  MetStates met;
   uint64_t paths = 0;
   bool whole = false;
   do {
     {
-      SmallScope scope(chooser, options, 1, counts);
+      SmallScope scope(chooser, options, 1, counts, &met);
       if (auto failure = scope.run()) {
         std::string path;
         for (const uint32_t c : chooser.path()) path += std::to_string(c) + " ";
@@ -32,7 +33,9 @@ ScopeCounts search(const ScopeOptions& options, uint64_t paths_max) {
   } while (!whole && paths < paths_max);
   std::cout << (whole ? "all " : "the first ") << counts.histories << " histories: " << counts.lives
             << " lives, " << counts.crashes << " crashes, " << counts.recoveries
-            << " recoveries, damaged " << counts.damaged << ", cut " << counts.suspect_cuts << "\n";
+            << " recoveries, damaged " << counts.damaged << ", cut " << counts.suspect_cuts << "; "
+            << counts.states << " states between lives, " << counts.met
+            << " histories met one again\n";
   return counts;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/world/trace_hash.h"
+
 namespace bascule::log::testing {
 namespace {
 
@@ -10,6 +12,7 @@ LogStoreOptions store_options(const ScopeOptions& scope) {
   o.segment_bytes = scope.roomy ? 4096 : 1;
   o.extent_bytes_first = scope.roomy ? 16384 : 4096;
   o.tail_bytes_max = 0;
+  o.reserve_bytes = 0;
   o.index_interval_bytes = 1;
   o.memory_sync_interval = milliseconds(5);
   return o;
@@ -25,9 +28,10 @@ sim::NodeOptions node_options() {
 }  // namespace
 
 SmallScope::SmallScope(sim::Chooser& chooser, const ScopeOptions& options, uint64_t seed,
-                       ScopeCounts& counts)
+                       ScopeCounts& counts, MetStates* met)
     : options_(options),
       counts_(counts),
+      met_(met),
       bench_(seed, &chooser, store_options(options), node_options()),
       chooser_(chooser),
       crashes_left_(options.crashes),
@@ -126,11 +130,46 @@ std::optional<std::string> SmallScope::run() {
   for (int lives = 0; !over_ && !failure_; ++lives) {
     if (lives > 30) wrong("too many lives");
     if (lives > 0) maybe_rot();
+    if (met_ != nullptr && lives > 0 && met_before()) break;
     life();
   }
   // Nothing is left in flight for the end of the world to decide about.
   bench_.run_for(seconds(3));
   return failure_;
+}
+
+bool SmallScope::met_before() {
+  const WallTime begin{1'700'000'000'000'000'000 + seconds(60).ns * lives_begun_};
+  ++lives_begun_;
+  bench_.node().jump_wall(begin - bench_.node().wall());
+  if (!bench_.device().quiet() || failure_) return false;
+  sim::TraceHash state;
+  const auto add = [&](const std::optional<uint64_t>& value) {
+    state.add(value ? 1 : 0, value.value_or(0));
+  };
+  const Uuid storage = bench_.device().storage().state_hash();
+  state.add(storage.words[0], storage.words[1]);
+  state.add(bench_.device().boot_id().words[0], bench_.device().armed());
+  for (const int left : {crashes_left_, operations_left_, records_left_, names_})
+    state.add(static_cast<uint64_t>(left));
+  for (const bool flag : {rot_left_, fault_left_, rotted_, stopped_clean_, known_, was_suspect_,
+                          stopping_, ever_crashed_, logs_rotted_})
+    state.add(flag ? 1 : 0);
+  for (const uint64_t value : {min_, synced_, log_start_min_, log_start_max_}) state.add(value);
+  add(cut_to_);
+  for (const auto* records : {&all_, &ghosts_}) {
+    state.add(records->size());
+    for (const Record& record : *records) {
+      state.add_bytes(as_bytes(record.value));
+      state.add(record.readable ? 1 : 0);
+    }
+  }
+  if (met_->insert(state.value()).second) {
+    ++counts_.states;
+    return false;
+  }
+  ++counts_.met;
+  return true;
 }
 
 void SmallScope::life() {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,12 +37,20 @@ struct ScopeCounts {
   uint64_t crashes = 0;
   uint64_t damaged = 0;
   uint64_t suspect_cuts = 0;
+  uint64_t states = 0;  // different ones between two lives
+  uint64_t met = 0;     // histories that end in one that was met before
 };
+
+// The states between two lives that were met: storage, what is expected of it, and what may still be done.
+// A search that goes through all continuations of a state before it leaves it need not go on from it again.
+// Lives begin at the same wall clock, so that the states of different moments of dying are equal where
+// only time differs; what is in flight from a dead life is no state, and such histories always go on.
+using MetStates = std::set<Uuid>;
 
 class SmallScope {
  public:
-  SmallScope(sim::Chooser& chooser, const ScopeOptions& options, uint64_t seed,
-             ScopeCounts& counts);
+  SmallScope(sim::Chooser& chooser, const ScopeOptions& options, uint64_t seed, ScopeCounts& counts,
+             MetStates* met = nullptr);
   // The first thing that was wrong; nullopt: nothing.
   std::optional<std::string> run();
   const std::string& story() const { return story_; }
@@ -68,6 +77,7 @@ class SmallScope {
   void crash();
   void note_death();
   void maybe_rot();
+  bool met_before();
 
   void life();
   void recovered();
@@ -80,6 +90,7 @@ class SmallScope {
 
   ScopeOptions options_;
   ScopeCounts& counts_;
+  MetStates* met_;  // null: every history goes to its end
   Bench bench_;
   sim::Chooser& chooser_;
   uint64_t choices_ = 0;
@@ -109,6 +120,7 @@ class SmallScope {
   std::vector<Record> ghosts_;
   bool logs_rotted_ = false;
   int names_ = 0;
+  int64_t lives_begun_ = 1;
   std::string story_;
   std::optional<std::string> failure_;
 };

@@ -28,6 +28,7 @@ LogSetup setup_of(const Plan& plan) {
   out.store.segment_bytes = bytes("segment_bytes", 16384);
   if (plan.get("segment_span_us") > 0)
     out.store.segment_span = microseconds(plan.get("segment_span_us"));
+  out.store.reserve_bytes = 8192;  // small, so that damage hits other files
   out.store.extent_bytes_first = bytes("extent_bytes", 8192);
   out.store.index_interval_bytes = bytes("index_interval", 1024);
   out.store.recovery_point_interval_bytes = bytes("recovery_interval", 16384);
