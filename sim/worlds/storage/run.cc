@@ -253,7 +253,7 @@ class StorageRun final : public LogWatcher {
       verdict_.fire("O1", name + " ends at " + log.leo().to_string() +
                               " after the end of a process, written and acknowledged was " +
                               ledger.written().to_string());
-    if (!ledger.boundary(log.leo()))
+    if (!ledger.boundary(log.leo()) && log.leo() != log.log_start())
       verdict_.fire("O13", name + " ends at " + log.leo().to_string() + ", no batch's end");
     if (log.log_start() < ledger.start_min() || log.log_start() > ledger.start_max())
       verdict_.fire("O15", name + " begins at " + log.log_start().to_string());
