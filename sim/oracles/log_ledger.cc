@@ -119,8 +119,8 @@ bool LogLedger::same_epochs(const std::vector<log::EpochStart>& theirs, Offset l
   std::vector<log::EpochStart> ours;
   for (const LedgerEntry& entry : entries_) {
     if (entry.next <= log_start) continue;
-    if (entry.base >= leo) break;
     const Offset start = std::max(entry.base, log_start);
+    if (start >= leo) break;
     if (ours.empty() || ours.back().epoch < entry.epoch) ours.push_back({entry.epoch, start});
   }
   // They may know epochs from below the log's start.

@@ -135,7 +135,7 @@ class Run {
     if (program() == nullptr) return;
     program()->stop([this](const Status& stopped) {
       sim_.count(stopped ? "op.stopped" : "op.stop_failed");
-      story_.clean_exit = stopped.has_value();
+      story_.clean_exit = stopped.has_value() && program()->broker()->logs().writable();
       node_.exit();
     });
   }

@@ -70,6 +70,9 @@ class LogStore {
   // without room for `logs` it succeeds, and all logs are read-only (make_space and what else changes
   // them answers `no_space`) until there is room, which is looked for once a second.
   virtual void start_serving(env::Done<void> done) = 0;
+  // After start_serving: `logs` is written for this life. While it is not, a stop leaves what an earlier life
+  // has said, clean or not.
+  virtual bool writable() const = 0;
   // Forgets the suspect mark, after the metadata that cleared it has been applied. Durable when complete.
   virtual void clear_suspect(PartitionId partition, env::Done<void> done) = 0;
   virtual bool suspect(PartitionId partition) const = 0;

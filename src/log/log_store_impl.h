@@ -26,6 +26,7 @@ class LogStoreImpl final : public LogStore, public LogHost {
   ~LogStoreImpl() override;
   static Co<void> prepare(LogStoreImpl& store);
 
+  bool writable() const override { return serving_; }
   bool clean_start() const override { return at_start_.clean; }
   const std::vector<FoundLog>& found() const override { return found_; }
   void open_log(LogOptions options, env::Done<std::unique_ptr<Log>> done) override;

@@ -51,9 +51,19 @@ void LogProgram::serve() {
       return;
     }
     if (!s) return world_.loop.fail_stop(s.error());
-    serving_ = true;
-    watcher_.serving();
+    await_room();
   }));
+}
+
+// Without room for `logs` the store only reads, and a stop then leaves on the disk what an earlier life has
+// said: this life has not begun before there is room.
+void LogProgram::await_room() {
+  if (!store_->writable()) {
+    world_.loop.after(k_retry_after, heard([this] { await_room(); }));
+    return;
+  }
+  serving_ = true;
+  watcher_.serving();
 }
 
 void LogProgram::stop() {

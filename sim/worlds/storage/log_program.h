@@ -59,6 +59,7 @@ class LogProgram final : public Program {
  private:
   void open_next();
   void serve();
+  void await_room();
   void stop_next(size_t index);
 
   Node& node_;
