@@ -353,6 +353,7 @@ void RaftDriver::maybe_snapshot() {
   if (applied_.value - snapshot_index_.value < options_.snapshot_entries &&
       entries_bytes_ < options_.snapshot_bytes)
     return;
+  if (!raft_.term_at(applied_)) return;  // a snapshot of the leader's is taking its place
   save(applied_, state_.take_snapshot(), nullptr);
 }
 
@@ -360,6 +361,8 @@ void RaftDriver::save_snapshot(Index index, Slice snapshot, env::Done<void> done
   REQUIRE(index <= applied_ && index > snapshot_index_, index, applied_, snapshot_index_);
   if (stopping_ || dead_) return refuse(std::move(done), {Errc::stopping, {}});
   if (saving_) return refuse(std::move(done), {Errc::busy, "a snapshot is being saved"});
+  if (!raft_.term_at(index))
+    return refuse(std::move(done), {Errc::busy, "a snapshot of the leader's is taking its place"});
   save(index, std::move(snapshot), std::move(done));
 }
 

@@ -11,6 +11,14 @@ void drop_node(std::vector<raft::Member>& members, NodeId node) {
   std::erase_if(members, [&](const raft::Member& m) { return m.id.node == node; });
 }
 
+// A configuration to change: `now` without what belongs to a change.
+raft::Configuration settled(const raft::Configuration& now) {
+  raft::Configuration out;
+  out.voters = now.voters;
+  out.learners = now.learners;
+  return out;
+}
+
 void add(std::vector<raft::Member>& members, raft::Member member) {
   members.push_back(std::move(member));
   std::ranges::sort(members, {}, &raft::Member::id);
@@ -51,7 +59,7 @@ bool RaftOperator::learn(NodeId node) {
   const Seat& seat = story_.seat(node);
   if (now == nullptr || now->joint() || !seat.member || seat.lost || now->find(seat.member))
     return false;
-  raft::Configuration next{now->voters, {}, now->learners};
+  raft::Configuration next = settled(*now);
   drop_node(next.learners, node);
   add(next.learners, seat.as_member());
   return propose(std::move(next));
@@ -61,7 +69,7 @@ bool RaftOperator::promote(NodeId node) {
   const raft::Configuration* now = in_force();
   const Seat& seat = story_.seat(node);
   if (now == nullptr || now->joint() || seat.lost || !now->is_learner(seat.member)) return false;
-  raft::Configuration next{now->voters, {}, now->learners};
+  raft::Configuration next = settled(*now);
   drop_node(next.learners, node);
   drop_node(next.voters, node);
   add(next.voters, seat.as_member());
@@ -71,7 +79,7 @@ bool RaftOperator::promote(NodeId node) {
 bool RaftOperator::remove(NodeId node) {
   const raft::Configuration* now = in_force();
   if (now == nullptr || now->joint()) return false;
-  raft::Configuration next{now->voters, {}, now->learners};
+  raft::Configuration next = settled(*now);
   drop_node(next.learners, node);
   drop_node(next.voters, node);
   if (next == *now) return false;
@@ -83,7 +91,7 @@ bool RaftOperator::swap(NodeId out, NodeId in) {
   const Seat& seat = story_.seat(in);
   if (now == nullptr || now->joint() || seat.lost || out == in || !now->is_learner(seat.member))
     return false;
-  raft::Configuration next{now->voters, {}, now->learners};
+  raft::Configuration next = settled(*now);
   drop_node(next.voters, out);
   drop_node(next.voters, in);
   drop_node(next.learners, in);

@@ -20,6 +20,7 @@ RaftSetup setup_of(const Plan& plan) {
   raft.snapshot_chunk_bytes = static_cast<size_t>(plan.get("chunk_bytes", 256 << 10));
   raft.uncommitted_bytes_max = static_cast<size_t>(plan.get("uncommitted_bytes", 1 << 20));
   out.driver.snapshot_entries = static_cast<uint64_t>(plan.get("snapshot_entries", 1000));
+  raft.keep_entries = static_cast<size_t>(plan.get("keep_entries", 20));
   out.driver.keep_entries = static_cast<uint64_t>(plan.get("keep_entries", 20));
   out.driver.no_space_retry = milliseconds(5);
   out.snapshot_padding = static_cast<size_t>(plan.get("snapshot_padding"));
