@@ -37,6 +37,13 @@ void DurablePromises::given(const raft::MemberId& who, uint64_t number,
   if (persist.snapshot) {
     given.snapshot = persist.snapshot->meta.index;
     given.snapshot_term = persist.snapshot->meta.term;
+    const Disk& disk = members_[who];
+    if (given.snapshot < disk.last() && given.snapshot > disk.base &&
+        disk.holds(given.snapshot, given.snapshot_term) && disk.given.empty())
+      verdict_.fire("O8", who.to_string() + " installs a snapshot of " +
+                              given.snapshot.to_string() +
+                              " over a log that agrees with it and has " + "entries to " +
+                              disk.last().to_string());
   }
   for (const raft::Entry& entry : persist.entries) given.terms.push_back(entry.term);
   members_[who].given.push_back(std::move(given));

@@ -20,6 +20,7 @@ class DurablePromises {
   explicit DurablePromises(Verdict& verdict) : verdict_(verdict) {}
 
   // A store was given something, as its n-th; it has confirmed it; it has refused it, for good.
+  // What is confirmed and agrees with a snapshot is not thrown away by it (paper fig. 13, step 6).
   void given(const raft::MemberId& who, uint64_t number, const raft::Persist& persist);
   void confirmed(const raft::MemberId& who, uint64_t number);
   void refused(const raft::MemberId& who, uint64_t number);
@@ -31,7 +32,11 @@ class DurablePromises {
   // The storage is gone, or another: nothing is promised of it.
   void forget(const raft::MemberId& who) { members_.erase(who); }
 
-  bool known(const raft::MemberId& who) const { return members_.contains(who); }
+  // The term that its disk has; 0: nothing is known.
+  Term term_of(const raft::MemberId& who) const {
+    const auto it = members_.find(who);
+    return it == members_.end() ? Term() : it->second.hard.term;
+  }
   // Is the entry on that member's disk, by itself or under a snapshot?
   bool holds(const raft::MemberId& who, Index index, Term term) const;
   bool on_a_quorum(const raft::Configuration& configuration, Index index, Term term) const;

@@ -40,7 +40,14 @@ void Raft::State::reset_election_timer() {
             : now + random.between(options.election_timeout_min, options.election_timeout_max);
 }
 
-bool Raft::State::may_stand() const { return self_votes && can_persist; }
+// Thesis §4.2.2: who is not a voter of C_new may still be needed until that is committed, since it may be
+// the only one that has the entry; it stands, and counts the votes of C_new, its own not among them.
+bool Raft::State::may_stand() const {
+  if (!can_persist) return false;
+  if (self_votes) return true;
+  return configuration_index() > commit && configurations.size() > 1 &&
+         configurations[configurations.size() - 2].configuration.is_voter(self);
+}
 
 // Thesis §4.2.3: within the minimum election timeout of hearing from a leader, nobody else is needed.
 bool Raft::State::hears_leader() const {

@@ -327,15 +327,37 @@ void RaftDriver::answer_read(ReadReady& ready) {
   if (!ready.index) {
     read.mapped()(fail(hinted(ready.index.error())));
   } else {
-    ready_reads_.emplace(*ready.index, std::move(read.mapped()));
+    ready_reads_.emplace(*ready.index,
+                         ReadyRead{std::move(read.mapped()), loop_.now() + options_.read_wait_max});
   }
 }
 
 void RaftDriver::settle_reads() {
   while (!ready_reads_.empty() && ready_reads_.begin()->first <= applied_) {
     auto ready = ready_reads_.extract(ready_reads_.begin());
-    ready.mapped()(applied_);
+    ready.mapped().done(applied_);
   }
+  if (ready_reads_.empty() || read_timer_ || stopping_) return;
+  read_timer_ = loop_.after(options_.read_wait_max, scope_.wrap([this] {
+    read_timer_ = {};
+    if (dead_ || stopping_) return;
+    give_up_reads();
+    settle_reads();
+  }));
+}
+
+void RaftDriver::give_up_reads() {
+  std::vector<env::Done<Index>> late;
+  for (auto it = ready_reads_.begin(); it != ready_reads_.end();) {
+    if (it->second.give_up > loop_.now()) {
+      ++it;
+      continue;
+    }
+    late.push_back(std::move(it->second.done));
+    it = ready_reads_.erase(it);
+  }
+  for (env::Done<Index>& done : late)
+    done(fail(Errc::not_leader, "this member does not follow: ask another"));
 }
 
 template <class T>
@@ -407,7 +429,8 @@ void RaftDriver::stop(env::Done<void> done) {
   proposals_.clear();
   for (auto& [id, read] : reads_) refuse(std::move(read), {Errc::stopping, {}});
   reads_.clear();
-  for (auto& [index, read] : ready_reads_) refuse(std::move(read), {Errc::stopping, {}});
+  for (auto& [index, read] : ready_reads_) refuse(std::move(read.done), {Errc::stopping, {}});
+  loop_.cancel(read_timer_);
   ready_reads_.clear();
   maybe_stopped();
 }

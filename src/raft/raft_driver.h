@@ -58,6 +58,9 @@ struct DriverOptions {
   // Entries that are kept behind a snapshot, for followers that are a little behind.
   uint64_t keep_entries = 1'000;
   Duration no_space_retry = milliseconds(100);
+  // A read whose index is known and not reached here by then is refused, `not_leader`: this member does not
+  // follow (it is cut off, or no member any more).
+  Duration read_wait_max = seconds(2);
   size_t proposals_max = 100'000;  // that wait for their outcome; beyond: `overloaded`
 };
 
@@ -82,8 +85,8 @@ class RaftDriver {
   // lost or the driver stops; the command may be committed then, and may not.
   void propose(Slice command, env::Done<Index> done);
   // Completes when all that was committed before the call is applied here, with an index that it has
-  // reached. Errors: `not_leader` (no leader is known, or it cannot tell yet: ask again), `overloaded`,
-  // `stopping`.
+  // reached. Errors: `not_leader` (no leader is known, it cannot tell yet, or this member is far behind: ask
+  // again), `overloaded`, `stopping`.
   void read(env::Done<Index> done);
   // Completes when the change is *appended*, with its first entry's index. Errors as Raft's, `no_space`,
   // `stopping`. Its outcome is seen in configuration() and configuration_committed().
@@ -134,6 +137,11 @@ class RaftDriver {
     env::Done<Index> done;
   };
 
+  struct ReadyRead {
+    env::Done<Index> done;
+    MonotonicTime give_up;
+  };
+
   void wake();
   void turn();
   void arm_timer();
@@ -151,6 +159,7 @@ class RaftDriver {
   void lose_proposals();
   void answer_read(ReadReady& ready);
   void settle_reads();
+  void give_up_reads();
   void maybe_snapshot();
   void save(Index index, Slice data, env::Done<void> done);
   void maybe_stopped();
@@ -182,9 +191,10 @@ class RaftDriver {
 
   std::deque<Application> to_apply_;
   Index applied_;
-  std::map<Index, Proposal> proposals_;                 // all > applied_
-  std::map<uint64_t, env::Done<Index>> reads_;          // the machine has them, by id
-  std::multimap<Index, env::Done<Index>> ready_reads_;  // wait for applied_
+  std::map<Index, Proposal> proposals_;          // all > applied_
+  std::map<uint64_t, env::Done<Index>> reads_;   // the machine has them, by id
+  std::multimap<Index, ReadyRead> ready_reads_;  // wait for applied_
+  env::TimerId read_timer_;                      // while some wait
   uint64_t next_read_ = 1;
 
   std::map<Index, Configuration>

@@ -43,9 +43,15 @@ bool RaftOperator::propose(raft::Configuration next) {
   RaftProgram* program = leader->program();
   leader->node->life().arrive(program->heard([this, program, next = std::move(next)]() mutable {
     if (program->driver() == nullptr || program->stopping()) return;
+    const bool sure = program->driver()->machine().leads_for_sure();
     program->driver()->change_membership(
         std::move(next.voters), std::move(next.learners),
-        program->heard([this, program](Result<Index> begun) {
+        program->heard([this, program, sure](Result<Index> begun) {
+          if (begun && !sure)
+            story_.verdict.fire("O5",
+                                program->self().to_string() +
+                                    " changes the membership and has committed nothing of its "
+                                    "term: it may not know of a change before");
           story_.sim.count(begun
                                ? "op.change_begun"
                                : "op.change_refused." + std::string(errc_name(begun.error().code)));

@@ -8,6 +8,7 @@ namespace {
 constexpr uint64_t k_promises_per_look = 64;
 constexpr size_t k_tape_frames = 32;
 constexpr size_t k_persists_max = 4096;
+constexpr int k_refusals_max = 5;
 
 RaftSetup setup_of(const Plan& plan) {
   RaftSetup out;
@@ -22,6 +23,7 @@ RaftSetup setup_of(const Plan& plan) {
   out.driver.snapshot_entries = static_cast<uint64_t>(plan.get("snapshot_entries", 1000));
   raft.keep_entries = static_cast<size_t>(plan.get("keep_entries", 20));
   out.driver.keep_entries = static_cast<uint64_t>(plan.get("keep_entries", 20));
+  out.driver.read_wait_max = milliseconds(200);
   out.driver.no_space_retry = milliseconds(5);
   out.snapshot_padding = static_cast<size_t>(plan.get("snapshot_padding"));
   out.store.extent_bytes = static_cast<uint64_t>(plan.get("extent_bytes", 64 << 10));
@@ -82,6 +84,7 @@ void RaftStory::opened(RaftProgram& program, const raft::StoredState& stored) {
     s.lost = false;  // a new one, and nobody
   }
   s.founded = true;
+  s.refusals = 0;
   s.incarnation = stored.incarnation;
   promises.opened(program.self(), stored);
   sim.trace().add(stored.hard.term.value, stored.entries.size());
@@ -100,8 +103,8 @@ void RaftStory::failed_to_open(RaftProgram& program, const Error& why) {
   if (nothing && !s.damaged)
     verdict.fire(
         "O8", s.node->host() + " refuses its disk, and nothing has damaged it: " + why.to_string());
-  // Damage may be a read that failed once: the next start tells. What is gone stays gone.
-  if (nothing) s.lost = true;
+  // A read may have failed once: the next start tells. What is gone stays gone.
+  if (nothing || (s.damaged && ++s.refusals >= k_refusals_max)) s.lost = true;
   s.node->exit();
 }
 
@@ -169,6 +172,8 @@ void RaftStory::turn_ended(RaftProgram& program) {
 
 void RaftStory::look_at_leader(RaftProgram& program, Seat& s) {
   const raft::Raft& machine = program.driver()->machine();
+  // Before its term is on its disk, nobody can know that it leads: a life that dies then has led nothing.
+  if (promises.term_of(program.self()) < machine.term()) return;
   if (program.seen.leads != machine.term()) {
     program.seen.leads = machine.term();
     if (one_leader.leads(machine.term(), program.self(), program.life())) {

@@ -27,6 +27,7 @@ struct Seat {
   // membership change has taken the new member in.
   bool lost = false;
   bool damaged = false;               // the plan has hit its disk
+  int refusals = 0;                   // starts in a row that found no store
   raft::Configuration configuration;  // in force there, when last seen
   Term term;                          // the highest that was seen there
 

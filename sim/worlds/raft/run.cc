@@ -271,6 +271,14 @@ class RaftRun {
   void core_liveness() {
     const std::set<NodeId> core = pick_core();
     if (core.empty()) return sim_.count("op.no_core");
+    for (const NodeId node : core) sim_.tell("world", "in the core: n" + node.to_string());
+    for (const raft::Configuration& c : story_.configurations()) {
+      std::string text = "may act by: voters";
+      for (const raft::Member& m : c.voters) text += ' ' + m.id.to_string();
+      if (c.joint()) text += ", outgoing";
+      for (const raft::Member& m : c.outgoing) text += ' ' + m.id.to_string();
+      sim_.tell("world", text);
+    }
     faults_.heal_core(core);
     isolate_the_rest(core);
     if (!prove("in a core", [&](const Seat& s) { return core.contains(s.node->id()); })) return;
@@ -295,7 +303,7 @@ class RaftRun {
   bool prove(const char* when, F takes_part) {
     if (!wait_for(bound(), k_pause * 16, [&](const Told& told) {
           for (Seat& s : story_.seats) {
-            if (!takes_part(s) || s.driver() == nullptr || !s.driver()->leads()) continue;
+            if (s.driver() == nullptr || !s.driver()->leads()) continue;
             propose(s, k_own_commands + ++own_commands_, 8, told);
           }
         })) {
@@ -372,7 +380,8 @@ class RaftRun {
   void check_bounds() {
     const raft::DriverOptions& options = story_.setup.driver;
     const uint64_t entries_max = options.keep_entries + 2 * options.snapshot_entries + 100;
-    sim_.run_until_true(sim_.now() + seconds(1), [this] { return over(); });
+    sim_.run_until_true(sim_.now() + story_.setup.driver.read_wait_max * 3,
+                        [this] { return over(); });
     for (const Seat& s : story_.seats) {
       const raft::RaftDriver* driver = s.driver();
       if (driver == nullptr) continue;
@@ -382,7 +391,10 @@ class RaftRun {
         verdict_.fire("O18", s.node->host() + " keeps " + std::to_string(entries) + " entries");
       if (driver->persists_waiting() != 0 || driver->proposals_waiting() != 0 ||
           driver->reads_waiting() != 0)
-        verdict_.fire("O18", s.node->host() + " has work waiting, and is at rest");
+        verdict_.fire("O18", s.node->host() + " is at rest, and has waiting: writes " +
+                                 std::to_string(driver->persists_waiting()) + ", proposals " +
+                                 std::to_string(driver->proposals_waiting()) + ", reads " +
+                                 std::to_string(driver->reads_waiting()));
     }
   }
 
