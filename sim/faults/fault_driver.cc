@@ -71,7 +71,8 @@ void FaultDriver::lasting(const PlanItem& item, env::Task end, const Node* a, co
 }
 
 bool FaultDriver::is_healed(const Node* node) const {
-  return healed_ || (node != nullptr && core_.contains(node->id()));
+  if (node == nullptr) return false;
+  return healed_ || core_.contains(node->id());
 }
 
 void FaultDriver::heal() {
@@ -93,7 +94,8 @@ void FaultDriver::heal() {
 void FaultDriver::heal_core(const std::set<NodeId>& core) {
   core_ = core;
   for (Lasting& fault : lasting_) {
-    if (!is_healed(fault.a) || (fault.b != nullptr && !is_healed(fault.b))) continue;
+    // Links that lead out of the core too: who isolates it now is not undone by what was cut before.
+    if (!is_healed(fault.a) && !is_healed(fault.b)) continue;
     sim_.cancel(fault.event);
     if (*fault.end) (*fault.end)();
     *fault.end = nullptr;
