@@ -173,6 +173,7 @@ void RaftDriver::on_persisted(uint64_t persist_id, const Status& status) {
   const auto it = std::ranges::find(persists_, persist_id, &Pending::persist_id);
   ASSERT(it != persists_.end(), persist_id);
   if (!status) {
+    if (stopping_ && status.error().code == Errc::stopping) return maybe_stopped();
     if (status.error().code != Errc::no_space) return die(status.error());
     it->submitted = false;
     it->refused = true;
@@ -400,7 +401,9 @@ void RaftDriver::save(Index index, Slice data, env::Done<void> done) {
       scope_.wrap([this, snapshot, bytes_before, done = std::move(done)](Status saved) mutable {
         saving_ = false;
         if (dead_) return;
-        if (!saved && saved.error().code != Errc::no_space) return die(saved.error());
+        const bool refused = !saved && (saved.error().code == Errc::no_space ||
+                                        saved.error().code == Errc::stopping);
+        if (!saved && !refused) return die(saved.error());
         if (!saved) no_snapshot_before_ = loop_.now() + options_.no_space_retry;
         // A snapshot of the leader's may have gone further meanwhile.
         if (saved && snapshot.meta.index > snapshot_index_) {
