@@ -1,28 +1,18 @@
-// The metadata log of a lone broker: committed is what is synced in two places of its own disk.
-//
-// METADATA_FORMAT.md has the files, what each crash can leave behind and how a start tells a torn tail from
-// damage. In short: each group of entries is written to two files in parallel and counts once both are
-// synced; one group is in flight at a time; every start copies the tail to new files.
+// The metadata log of a lone broker: committed is what is durable in its own Raft store. There is no machine:
+// the broker is the only member, so all entries are of term 1 and nobody votes.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "src/base/ids.h"
 #include "src/controller/metadata_log.h"
 #include "src/env/world.h"
+#include "src/raft/disk_store.h"
 
 namespace bascule::controller {
 
-struct LocalMetadataLogOptions {
-  std::string directory = "metadata";
-  uint64_t extent_bytes = 256 << 10;   // a segment grows by this much at a time, in each place
-  uint64_t group_bytes_max = 1 << 20;  // at least one entry goes, whatever it says
-  uint64_t reserve_bytes = 1 << 20;    // kept back on the disk for essential commands
-  Duration idle_mark_delay =
-      milliseconds(100);  // after it, an idle log writes that its end is durable
-};
+using LocalMetadataLogOptions = raft::DiskStoreOptions;
 
 // Makes an empty log; what a formatting that was cut short has left is removed. Durable when complete.
 // Errors: `corrupt` (a log that was in use is there), `no_space`, `io_error`.

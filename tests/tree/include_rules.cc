@@ -40,7 +40,7 @@ constexpr std::array k_rules{
     Rule{"src/model/.*", "src/(base|model)/.*"},
     Rule{"src/env/.*", "src/(base|model|env)/.*"},
     Rule{"src/log/.*", "src/(base|model|env|log)/.*"},
-    Rule{"src/raft/.*", "src/(base|model|env|raft)/.*"},
+    Rule{"src/raft/.*", "src/(base|model|env|raft)/.*|src/log/coroutine\\.h"},
     Rule{"src/controller/.*", "src/(base|model|env|log|raft|controller)/.*"},
     Rule{"src/partition/.*", "src/(base|model|env|log|raft|partition)/.*"},
     Rule{"src/broker/.*", "src/(base|model|env|log|raft|controller|partition|broker)/.*"},

@@ -1,6 +1,6 @@
 // Which file may include which, and what src/ may not use at all.
 //
-//   base → model → env → {log, raft} → {controller, partition} → broker
+//   base → model → env → {log, raft} → {controller, partition} → broker   (raft sees log/coroutine.h)
 //
 // nats and client see base, model, env and broker/api.h. capnp/ sees those, client, and the codec
 // interfaces and metadata structs of src/. io/ sees base, model and env, its composition root sees

@@ -1,4 +1,4 @@
-#include "src/controller/metadata_files.h"
+#include "src/raft/store_files.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,7 +6,7 @@
 
 #include "src/base/crc32c.h"
 
-namespace bascule::controller {
+namespace bascule::raft {
 namespace {
 
 constexpr std::string_view k_manifest = "manifest";
@@ -30,25 +30,25 @@ env::Done<void> join_places(env::Done<void> done, size_t count) {
   };
 }
 
-Error MetadataFiles::judged(Error e) {
+Error StoreFiles::judged(Error e) {
   if (e.code != Errc::no_space) world_.loop.fail_stop(e);
   return e;
 }
 
-Status MetadataFiles::judged(Status s) {
+Status StoreFiles::judged(Status s) {
   if (!s) return fail(judged(std::move(s.error())));
   return s;
 }
 
 // --- Directories and names -------------------------------------------------------------------------
 
-Co<void> MetadataFiles::sync_dir(std::string path) {
+Co<void> StoreFiles::sync_dir(std::string path) {
   auto synced = co_await call<void>(
       [this, &path](env::Done<void> done) { world_.disk.sync_dir(path, std::move(done)); });
   co_return judged(std::move(synced));
 }
 
-Co<void> MetadataFiles::make_directories() {
+Co<void> StoreFiles::make_directories() {
   for (size_t i = 0; i < k_places; ++i) {
     const std::string directory = place(i);
     auto made = co_await call<void>([this, &directory](env::Done<void> done) {
@@ -62,14 +62,14 @@ Co<void> MetadataFiles::make_directories() {
   co_return Status();
 }
 
-Co<void> MetadataFiles::remove_file(std::string path) {
+Co<void> StoreFiles::remove_file(std::string path) {
   auto removed = co_await call<void>(
       [this, &path](env::Done<void> done) { world_.disk.remove(path, std::move(done)); });
   if (!removed && removed.error().code == Errc::not_found) co_return Status();
   co_return removed;
 }
 
-Co<void> MetadataFiles::remove_unlisted() {
+Co<void> StoreFiles::remove_unlisted() {
   std::set<std::string> listed = {std::string(k_manifest)};
   for (const SegmentEntry& s : manifest_.segments) listed.insert(segment_name(s.file));
   if (manifest_.snapshot) listed.insert(snapshot_name(manifest_.snapshot->file));
@@ -88,7 +88,7 @@ Co<void> MetadataFiles::remove_unlisted() {
 
 // --- Reading ---------------------------------------------------------------------------------------
 
-Co<Slice> MetadataFiles::read_copy(std::string path, uint64_t bytes_max) {
+Co<Slice> StoreFiles::read_copy(std::string path, uint64_t bytes_max) {
   auto file = co_await open(world_.disk, path, env::OpenMode::read_only);
   if (!file) co_return fail(std::move(file.error()));
   env::File& f = **file;
@@ -111,7 +111,7 @@ Co<Slice> MetadataFiles::read_copy(std::string path, uint64_t bytes_max) {
   co_return Slice(std::move(buffer));
 }
 
-Co<std::array<Slice, k_places>> MetadataFiles::read_copies(std::string name, uint64_t bytes_max) {
+Co<std::array<Slice, k_places>> StoreFiles::read_copies(std::string name, uint64_t bytes_max) {
   std::array<Slice, k_places> out;
   for (size_t i = 0; i < k_places; ++i) {
     auto copy = co_await read_copy(path(i, name), bytes_max);
@@ -121,20 +121,20 @@ Co<std::array<Slice, k_places>> MetadataFiles::read_copies(std::string name, uin
 }
 
 // A manifest that was opened once is beyond the first generation: commands may depend on it.
-Co<void> MetadataFiles::check_unused() {
+Co<void> StoreFiles::check_unused() {
   for (size_t i = 0; i < k_places; ++i) {
     auto bytes = co_await read_copy(path(i, std::string(k_manifest)), k_manifest_bytes_max);
     if (!bytes && bytes.error().code == Errc::not_found) continue;
     if (!bytes) co_return fail(std::move(bytes.error()));
     auto manifest = decode_manifest(*bytes);
     if (!manifest || manifest->generation > 1)
-      co_return fail(Errc::corrupt, path(i, std::string(k_manifest)) + " is of a log in use");
+      co_return fail(Errc::corrupt, path(i, std::string(k_manifest)) + " is of a store in use");
   }
   co_return Status();
 }
 
-Co<void> MetadataFiles::read_manifest(Uuid storage) {
-  Status problem = fail(Errc::not_found, "no metadata log in " + options_.directory);
+Co<void> StoreFiles::read_manifest(Uuid storage) {
+  Status problem = fail(Errc::not_found, "no raft store in " + options_.directory);
   bool found = false;
   for (size_t i = 0; i < k_places; ++i) {
     auto bytes = co_await read_copy(path(i, std::string(k_manifest)), k_manifest_bytes_max);
@@ -173,24 +173,23 @@ Co<void> MetadataFiles::read_manifest(Uuid storage) {
 
 // --- Writing ---------------------------------------------------------------------------------------
 
-Co<void> MetadataFiles::write_new_file(std::string path, Slice bytes) {
+Co<void> StoreFiles::write_new_file(std::string path, const std::vector<Slice>& bytes) {
   auto file = co_await open(world_.disk, path, env::OpenMode::create_new);
   if (!file) co_return fail(judged(std::move(file.error())));
   env::File& f = **file;
   auto status = co_await call<void>([&f, &bytes](env::Done<void> done) {
-    std::vector<Slice> pieces;
-    pieces.push_back(bytes);
+    std::vector<Slice> pieces = bytes;
     f.write_at(0, std::move(pieces), env::Sync::no, std::move(done));
   });
   if (status) status = co_await call<void>([&f](env::Done<void> done) { f.sync(std::move(done)); });
   co_return judged(std::move(status));
 }
 
-Co<void> MetadataFiles::install(LogManifest next) {
+Co<void> StoreFiles::install(StoreManifest next) {
   next.storage = manifest_.storage;
   next.generation = manifest_.generation + 1;
   next.next_file = next_file_;
-  const Slice bytes = Slice::copy_of(encode_manifest(next));
+  const std::vector<Slice> bytes{Slice::copy_of(encode_manifest(next))};
   Status ready;
   for (size_t i = 0; i < k_places && ready; ++i) {
     // Not written over: a write of a dead life may still land in the old one.
@@ -215,13 +214,33 @@ Co<void> MetadataFiles::install(LogManifest next) {
       co_return renamed;
     }
   }
-  manifest_ = std::move(next);
+  const StoreManifest before = std::exchange(manifest_, std::move(next));
+  for (size_t i = 0; i < before.segments.size(); ++i) {
+    const SegmentEntry& old = before.segments[i];
+    if (!std::ranges::count(manifest_.segments, old.file, &SegmentEntry::file))
+      (void)co_await remove_in_both(segment_name(old.file));
+  }
+  if (before.snapshot && (!manifest_.snapshot || manifest_.snapshot->file != before.snapshot->file))
+    (void)co_await remove_in_both(snapshot_name(before.snapshot->file));
   co_return Status();
 }
 
-Co<OpenSegment> MetadataFiles::create_segment(Index first, uint64_t reserve) {
+Co<void> StoreFiles::remove_in_both(std::string name) {
+  for (size_t i = 0; i < k_places; ++i) (void)co_await remove_file(path(i, name));
+  co_return Status();
+}
+
+Co<void> StoreFiles::discard(const OpenSegment& segment) {
+  co_return co_await remove_in_both(segment_name(segment.entry.file));
+}
+
+Co<void> StoreFiles::discard(const SnapshotEntry& snapshot) {
+  co_return co_await remove_in_both(snapshot_name(snapshot.file));
+}
+
+Co<OpenSegment> StoreFiles::create_segment(Index first, uint64_t reserve) {
   OpenSegment segment;
-  segment.entry = {next_file(), world_.random.next(), first};
+  segment.entry = {next_file(), world_.random.next(), first, 0};
   const std::string name = segment_name(segment.entry.file);
   Status status;
   for (size_t i = 0; i < k_places && status; ++i) {
@@ -248,7 +267,7 @@ Co<OpenSegment> MetadataFiles::create_segment(Index first, uint64_t reserve) {
   co_return segment;
 }
 
-Co<void> MetadataFiles::extend(OpenSegment& segment, uint64_t end) {
+Co<void> StoreFiles::extend(OpenSegment& segment, uint64_t end) {
   if (end <= segment.reserved) co_return Status();
   const uint64_t extent = options_.extent_bytes;
   const uint64_t size = (end + extent - 1) / extent * extent;
@@ -259,10 +278,10 @@ Co<void> MetadataFiles::extend(OpenSegment& segment, uint64_t end) {
   co_return judged(std::move(status));
 }
 
-Co<void> MetadataFiles::write_group(OpenSegment& segment, const std::vector<Entry>& entries,
-                                    Index first) {
+Co<void> StoreFiles::write_group(OpenSegment& segment, const HardState& hard, Index first,
+                                 const std::vector<Entry>& entries) {
   const Slice group =
-      build_group({segment.entry.nonce, segment.position, segment.sequence, first}, entries);
+      build_group({segment.entry.nonce, segment.position, segment.sequence}, hard, first, entries);
   ASSERT(segment.position + group.size() <= segment.reserved);
   auto status = co_await in_both_places([&segment, &group](size_t i, env::Done<void> done) {
     std::vector<Slice> pieces;
@@ -280,39 +299,57 @@ Co<void> MetadataFiles::write_group(OpenSegment& segment, const std::vector<Entr
   co_return Status();
 }
 
-Co<SnapshotEntry> MetadataFiles::write_snapshot(Index index, Slice bytes) {
-  SnapshotEntry entry{next_file(), index, bytes.size(), crc32c(bytes)};
+Co<SnapshotEntry> StoreFiles::write_snapshot(const Snapshot& snapshot) {
+  const std::vector<Slice> pieces{Slice::copy_of(encode_snapshot_head(snapshot.meta)),
+                                  snapshot.data};
+  SnapshotEntry entry{next_file(), snapshot.meta.index, pieces[0].size() + pieces[1].size(),
+                      crc32c(pieces[1], crc32c(pieces[0]))};
+  REQUIRE(entry.bytes <= k_snapshot_bytes_max, entry.bytes);
   const std::string name = snapshot_name(entry.file);
   Status status;
   for (size_t i = 0; i < k_places && status; ++i) {
-    status = co_await write_new_file(path(i, name), bytes);
+    status = co_await write_new_file(path(i, name), pieces);
     if (status) status = co_await sync_dir(place(i));
   }
   if (!status) {
-    for (size_t i = 0; i < k_places; ++i) (void)co_await remove_file(path(i, name));
+    (void)co_await remove_in_both(name);
     co_return fail(std::move(status.error()));
   }
   co_return entry;
 }
 
-// --- The reserve -----------------------------------------------------------------------------------
+// --- The reserves ----------------------------------------------------------------------------------
 
-Co<void> MetadataFiles::make_reserve() {
-  if (reserve_held_) co_return Status();
-  const std::string name = options_.directory + "/reserve";
+std::string StoreFiles::reserve_path(Reserve which) const {
+  return options_.directory + (which == Reserve::general ? "/reserve" : "/reserve.hard");
+}
+
+Co<void> StoreFiles::make_reserve(Reserve which) {
+  if (reserve_held(which)) co_return Status();
+  const std::string name = reserve_path(which);
   auto file = co_await open(world_.disk, name, env::OpenMode::create_or_open);
   if (!file) co_return fail(judged(std::move(file.error())));
   env::File& f = **file;
-  auto status = co_await call<void>(
-      [this, &f](env::Done<void> done) { f.reserve(options_.reserve_bytes, std::move(done)); });
+  const bool general = which == Reserve::general;
+  // A hard state's: two segments that are begun for it, with their manifests; at least one.
+  uint64_t bytes = general ? options_.reserve_bytes : 8 * k_hard_state_extent;
+  Status status;
+  while (true) {
+    status = co_await call<void>(
+        [&f, bytes](env::Done<void> done) { f.reserve(bytes, std::move(done)); });
+    if (status || general || bytes == 4 * k_hard_state_extent) break;
+    if (status.error().code != Errc::no_space) break;
+    bytes = 4 * k_hard_state_extent;
+  }
   if (status) status = co_await call<void>([&f](env::Done<void> done) { f.sync(std::move(done)); });
-  reserve_held_ = status.has_value();
+  reserve_held_[static_cast<size_t>(which)] = status.has_value();
   co_return judged(std::move(status));
 }
 
-Co<void> MetadataFiles::release_reserve() {
-  reserve_held_ = false;
-  co_return co_await remove_file(options_.directory + "/reserve");
+Co<void> StoreFiles::release_reserve(Reserve which) {
+  reserve_held_[static_cast<size_t>(which)] = false;
+  const std::string name = reserve_path(which);
+  co_return co_await remove_file(name);
 }
 
-}  // namespace bascule::controller
+}  // namespace bascule::raft
