@@ -100,7 +100,7 @@ void RaftStory::failed_to_open(RaftProgram& program, const Error& why) {
   sim.tell(s.node->host(), "does not open: " + why.to_string());
   const bool nothing =
       why.code == Errc::corrupt || why.code == Errc::not_found || why.code == Errc::unsupported;
-  if (nothing && !s.damaged)
+  if (nothing && !s.damaged && !s.lost)
     verdict.fire(
         "O8", s.node->host() + " refuses its disk, and nothing has damaged it: " + why.to_string());
   // A read may have failed once: the next start tells. What is gone stays gone.
