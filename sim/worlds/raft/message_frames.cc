@@ -208,6 +208,42 @@ Result<raft::Message> decode_raft_message(ByteView bytes) {
   return out;
 }
 
+namespace {
+
+struct Describe {
+  std::string operator()(const raft::VoteRequest& m) const {
+    return std::string(m.pre ? "pre-vote?" : "vote?") + " log " + m.last_index.to_string() + "@" +
+           m.last_term.to_string();
+  }
+  std::string operator()(const raft::VoteResponse& m) const {
+    return std::string(m.pre ? "pre-vote " : "vote ") + (m.granted ? "granted" : "refused");
+  }
+  std::string operator()(const raft::AppendRequest& m) const {
+    return "append " + m.prev_index.to_string() + "@" + m.prev_term.to_string() + "+" +
+           std::to_string(m.entries.size()) + " commit " + m.commit.to_string();
+  }
+  std::string operator()(const raft::AppendResponse& m) const {
+    return (m.accepted ? "has " : "lacks ") + m.index.to_string() + ", ends at " +
+           m.last_index.to_string();
+  }
+  std::string operator()(const raft::SnapshotRequest& m) const {
+    return "snapshot " + m.meta.index.to_string() + " bytes " + std::to_string(m.offset) + "+" +
+           std::to_string(m.data.size()) + " of " + std::to_string(m.total_bytes);
+  }
+  std::string operator()(const raft::SnapshotResponse& m) const {
+    return "of snapshot " + m.index.to_string() + " has " + std::to_string(m.next_offset);
+  }
+  std::string operator()(const raft::TimeoutNow&) const { return "stand now"; }
+  std::string operator()(const raft::ReadRequest&) const { return "read?"; }
+  std::string operator()(const raft::ReadResponse& m) const {
+    return m.ok ? "read at " + m.index.to_string() : "read refused";
+  }
+};
+
+}  // namespace
+
+std::string describe(const raft::Message& message) { return std::visit(Describe(), message.body); }
+
 Result<std::optional<raft::Message>> RaftFrameReader::next() {
   const ByteView rest = ByteView(buffer_).subspan(at_);
   const auto wait = [this] {

@@ -17,6 +17,9 @@ Slice encode_raft_frame(const raft::Message& message);
 // `body` is what follows a frame's head. `invalid`: it is no message.
 Result<raft::Message> decode_raft_message(ByteView body);
 
+// For people: "append 7+3 commit 6".
+std::string describe(const raft::Message& message);
+
 // Gathers bytes of one stream and gives its frames.
 class RaftFrameReader {
  public:

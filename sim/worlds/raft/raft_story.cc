@@ -81,6 +81,7 @@ void RaftStory::opened(RaftProgram& program, const raft::StoredState& stored) {
   sim.count("op.opened");
   if (s.member != program.self()) {
     s.member = program.self();
+    s.member_since = sim.now();
     s.lost = false;  // a new one, and nobody
   }
   s.founded = true;
@@ -123,6 +124,9 @@ void RaftStory::sending(RaftProgram& program, const raft::Message& message, cons
   ++messages;
   promises.sending(message);
   Seat& s = seat(program.node().id());
+  if (sim.narrating())
+    sim.tell(s.node->host(), "-> n" + message.to.node.to_string() + ", term " +
+                                 message.term.to_string() + ": " + describe(message));
   if (message.from != program.self() || message.incarnation != s.incarnation)
     verdict.fire("O8", s.node->host() + " speaks as " + message.from.to_string());
   const auto* vote = std::get_if<raft::VoteResponse>(&message.body);
@@ -285,6 +289,7 @@ void RaftStory::check_image(Seat& s, const Storage& image, const char* what) {
   Simulation sandbox(mix64(sim.seed() ^ ++looks_));
   Node& node = sandbox.add_node({});
   node.device().roll_back(image);
+  node.device().storage().set_bytes_max(uint64_t{1} << 30);  // it may have been full
   std::optional<Result<raft::StoredState>> held;
   node.start([&](env::World& world) {
     return std::make_unique<StoreProgram>(world, setup.store, s.member.storage, held);

@@ -21,6 +21,7 @@ namespace bascule::sim {
 struct Seat {
   Node* node = nullptr;
   raft::MemberId member;  // who it was when its store was opened last; none: never
+  SimTime member_since;
   Incarnation incarnation;
   bool founded = false;  // its directory will not be formatted as a founder's again
   // Its storage is wiped, rolled back, or refused to open: it counts for nobody until its disk is new and a

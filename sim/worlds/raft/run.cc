@@ -71,7 +71,10 @@ class RaftRun {
     if (!loses && !damages && item.verb != "rollback") return true;
     if (!story_.may_lose(seat)) return false;
     if (item.verb == "rollback") {
-      if (!seat.member || seat.lost || !story_.may_roll_back(seat)) return false;
+      // To an earlier image of the same storage: one that was replaced does not come back.
+      const SimTime then = item.at - microseconds(item.get("back"));
+      if (!seat.member || seat.lost || seat.member_since > then || !story_.may_roll_back(seat))
+        return false;
       story_.promises.forget(seat.member);
     }
     sim_.tell("world", item.verb + " hits " + seat.member.to_string());
