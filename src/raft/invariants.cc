@@ -60,13 +60,13 @@ void Raft::State::check_invariants() const {
     }));
     ASSERT(have <= commit || log.term_at(have) != hard.term, have, commit);
   } else if (const auto* candidate = std::get_if<Candidate>(&role)) {
-    ASSERT(hard.vote == self && self_votes, hard.vote, self);
+    ASSERT(hard.vote == self && may_stand(), hard.vote, self);
     ASSERT(std::ranges::is_sorted(candidate->granted));
   } else if (const auto* follower = std::get_if<Follower>(&role)) {
     ASSERT(follower->matched <= log.last(), follower->matched, log.last());
     ASSERT(follower->leader != self, self);
   } else {
-    ASSERT(self_votes);
+    ASSERT(may_stand());
   }
 }
 

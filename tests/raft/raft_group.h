@@ -93,6 +93,8 @@ class Group {
 
   // Fig. 3, over all machines that are up. Throws std::logic_error with what is wrong.
   void check();
+  // The highest index that any machine has applied.
+  Index committed() const { return committed_.empty() ? Index{} : committed_.rbegin()->first; }
   // The state machine's snapshot as of what is applied.
   Snapshot make_snapshot(uint32_t node);
   void compact(uint32_t node);
