@@ -80,7 +80,7 @@ class History {
       if (!group_.peer(node).raft) group_.restart(node);
       group_[node].set_can_persist(group_.now(), true);
     }
-    group_.run(seconds(3));
+    group_.run(milliseconds(1500));
     const uint32_t leader = group_.leader();
     RC_ASSERT(leader != 0u);
     RC_ASSERT(group_.propose(leader, "last").has_value());
