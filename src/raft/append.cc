@@ -113,9 +113,11 @@ void Raft::State::send_heartbeat(Leader& lead, Progress& to) {
     if (to.state == ProgressState::probe) to.probe_sent = true;
     if (sent || to.state == ProgressState::snapshot) return;
   }
-  // While a snapshot comes, or where there is none for who needs one: behind what it is known to have.
-  send(to.member, AppendRequest{.prev_index = to.match,
-                                .prev_term = log.term_at(to.match).value_or(Term{}),
+  // While a snapshot comes, or where none is begun for who needs one: behind what it is known to have, or, if
+  // that is compacted, behind nothing. Either fits every log.
+  const auto match_term = log.term_at(to.match);
+  send(to.member, AppendRequest{.prev_index = match_term ? to.match : Index{},
+                                .prev_term = match_term.value_or(Term{}),
                                 .entries = {},
                                 .commit = std::min(commit, to.match),
                                 .round = lead.round});

@@ -119,16 +119,22 @@ void Raft::State::ask_for_pre_votes() {
       if (!std::ranges::binary_search(pre.granted, voter.id)) send(voter.id, request);
 }
 
-// Paper fig. 2, candidates: a new term, the own vote, and everyone is asked. The own vote counts at once,
-// since whatever shows this term leaves only after it is durable.
+// Paper fig. 2, candidates: a new term, the own vote, and everyone is asked. The own vote counts like those of
+// others, once it is durable: a leader that its own crash could make forget that it was one never is.
 void Raft::State::campaign(bool transfer) {
   leave_role();
   set_term(hard.term.next());
   hard.vote = self;
-  role = Candidate{.granted = {self}, .transfer = transfer, .ask_again = now};
-  reset_election_timer();
-  if (quorum_granted(std::get<Candidate>(role).granted)) return become_leader();
+  role = Candidate{.granted = {}, .transfer = transfer, .ask_again = now};
+  // Also where it is alone: standing again would undo what is on its way.
+  election_due = now + random.between(options.election_timeout_min, options.election_timeout_max);
   ask_for_votes();
+}
+
+// The hard state is durable, and with it the own vote.
+void Raft::State::count_own_vote(Candidate& candidate) {
+  insert(candidate.granted, self);
+  if (quorum_granted(candidate.granted)) become_leader();
 }
 
 void Raft::State::ask_for_votes() {
@@ -140,7 +146,8 @@ void Raft::State::ask_for_votes() {
                             .last_term = log.last_term()};
   for (const auto* voters : {&configuration().voters, &configuration().outgoing})
     for (const Member& voter : *voters)
-      if (!std::ranges::binary_search(candidate.granted, voter.id)) send(voter.id, request);
+      if (voter.id != self && !std::ranges::binary_search(candidate.granted, voter.id))
+        send(voter.id, request);
 }
 
 void Raft::State::become_leader() {

@@ -167,7 +167,12 @@ void Raft::State::persisted(uint64_t persist_id) {
       *kept++ = std::move(one);
   }
   held.erase(kept, held.end());
-  if (auto* lead = std::get_if<Leader>(&role)) advance_commit(*lead);
+  if (auto* lead = std::get_if<Leader>(&role)) {
+    advance_commit(*lead);
+  } else if (auto* candidate = std::get_if<Candidate>(&role);
+             candidate && !hard_dirty && hard_persist_id == 0) {
+    count_own_vote(*candidate);
+  }
 }
 
 Output Raft::State::take_output() {

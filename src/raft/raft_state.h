@@ -138,6 +138,7 @@ struct Raft::State {
   void ask_for_pre_votes();
   void campaign(bool transfer);
   void ask_for_votes();
+  void count_own_vote(Candidate& candidate);
   void become_leader();
   bool log_is_up_to_date(const VoteRequest& request) const;
   void on_vote_request(const MemberId& from, Term from_term, const VoteRequest& request);

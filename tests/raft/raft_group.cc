@@ -119,7 +119,7 @@ void Group::pump(uint32_t node) {
     broken("messages wait for a write that is none");
   }
   apply(peer_of, output);
-  check();
+  check(node);
 }
 
 void Group::apply(Peer& peer, Output& output) {
@@ -132,6 +132,12 @@ void Group::apply(Peer& peer, Output& output) {
     if (index != peer.state_index.next()) broken("entries are applied out of order");
     peer.state_index = index;
     const auto [at, fresh] = committed_.try_emplace(index, entry.term, key_of(entry));
+    if (fresh)
+      for (const auto& [node, other] : peers_)
+        if (other.raft && other.raft->role() == Role::leader && other.raft->term() > entry.term &&
+            index >= other.raft->first_index() && other.raft->term_at(index) != entry.term)
+          broken("leader completeness: index " + index.to_string() + " is not in the log of " +
+                 std::to_string(node));
     if (!fresh && at->second != std::pair(entry.term, key_of(entry)))
       broken("state machine safety: two entries at index " + index.to_string());
     if (entry.kind == EntryKind::command) peer.state.push_back(to_string(entry.data.view()));
@@ -253,26 +259,33 @@ void Group::check_leader(uint32_t node, const Raft& raft) {
   }
 }
 
-void Group::check() {
-  for (const auto& [node, peer] : peers_) {
-    if (!peer.raft) continue;
-    peer.raft->check_invariants();
-    if (peer.raft->role() == Role::leader) check_leader(node, *peer.raft);
-    // Log matching: where two logs have the same term at an index, they are the same before it.
-    for (const auto& [other_node, other] : peers_) {
-      if (other_node <= node || !other.raft) continue;
-      const Raft& a = *peer.raft;
-      const Raft& b = *other.raft;
-      bool same = false;
-      const Index low = std::max(a.first_index(), b.first_index());
-      for (Index i = std::min(a.last_index(), b.last_index()); i >= low && i.value > 0;
-           i = Index(i.value - 1)) {
-        if (a.term_at(i) == b.term_at(i))
-          same = true;
-        else if (same)
-          broken("log matching: nodes " + std::to_string(node) + " and " +
-                 std::to_string(other_node) + " differ at index " + i.to_string());
-      }
+void Group::check(uint32_t node) {
+  Peer& peer_of = peer(node);
+  if (!peer_of.raft) return;
+  peer_of.raft->check_invariants();
+  if (peer_of.raft->role() == Role::leader) check_leader(node, *peer_of.raft);
+  const Index last = peer_of.raft->last_index();
+  const std::pair log(last, peer_of.raft->term_at(last));
+  if (log == peer_of.compared) return;
+  peer_of.compared = log;
+  check_log_matching(node);
+}
+
+// Where two logs have the same term at an index, they are the same before it.
+void Group::check_log_matching(uint32_t node) {
+  const Raft& a = *peer(node).raft;
+  for (const auto& [other_node, other] : peers_) {
+    if (other_node == node || !other.raft) continue;
+    const Raft& b = *other.raft;
+    bool same = false;
+    const Index low = std::max(a.first_index(), b.first_index());
+    for (Index i = std::min(a.last_index(), b.last_index()); i >= low && i.value > 0;
+         i = Index(i.value - 1)) {
+      if (a.term_at(i) == b.term_at(i))
+        same = true;
+      else if (same)
+        broken("log matching: nodes " + std::to_string(node) + " and " +
+               std::to_string(other_node) + " differ at index " + i.to_string());
     }
   }
 }

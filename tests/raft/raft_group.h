@@ -39,6 +39,8 @@ struct Peer {
   std::map<uint64_t, ReadReady> reads;
   Index state_index;  // applied
   uint64_t lives = 0;
+  // Of the log when it was last compared with others.
+  std::pair<Index, std::optional<Term>> compared;
 };
 
 class Group {
@@ -91,8 +93,10 @@ class Group {
     return found;
   }
 
-  // Fig. 3, over all machines that are up. Throws std::logic_error with what is wrong.
-  void check();
+  // Fig. 3, as far as a step of `node` may have broken it. Throws std::logic_error with what is wrong.
+  void check(uint32_t node);
+  // The highest index that any machine has applied.
+  Index committed() const { return committed_.empty() ? Index{} : committed_.rbegin()->first; }
   // The state machine's snapshot as of what is applied.
   Snapshot make_snapshot(uint32_t node);
   void compact(uint32_t node);
@@ -100,6 +104,7 @@ class Group {
  private:
   void apply(Peer& peer, Output& output);
   void check_leader(uint32_t node, const Raft& raft);
+  void check_log_matching(uint32_t node);
 
   RaftOptions options_;
   uint64_t seed_;
