@@ -42,7 +42,8 @@ bool RaftOperator::propose(raft::Configuration next) {
   if (leader == nullptr || !sound(next)) return false;
   RaftProgram* program = leader->program();
   leader->node->life().arrive(program->heard([this, program, next = std::move(next)]() mutable {
-    if (program->driver() == nullptr || program->stopping()) return;
+    // A paused process comes to it late: disks may have gone meanwhile.
+    if (program->driver() == nullptr || program->stopping() || !sound(next)) return;
     const bool sure = program->driver()->machine().leads_for_sure();
     program->driver()->change_membership(
         std::move(next.voters), std::move(next.learners),

@@ -82,8 +82,10 @@ void RaftStory::opened(RaftProgram& program, const raft::StoredState& stored) {
   if (s.member != program.self()) {
     s.member = program.self();
     s.member_since = sim.now();
-    s.lost = false;  // a new one, and nobody
+    s.rolled_back = false;
   }
+  // A new one is nobody; one that lost a copy of what it keeps twice has repaired it.
+  if (!s.rolled_back) s.lost = false;
   s.founded = true;
   s.refusals = 0;
   s.incarnation = stored.incarnation;

@@ -27,6 +27,7 @@ struct Seat {
   // Its storage is wiped, rolled back, or refused to open: it counts for nobody until its disk is new and a
   // membership change has taken the new member in.
   bool lost = false;
+  bool rolled_back = false;           // it opens, and is lost
   bool damaged = false;               // the plan has hit its disk
   int refusals = 0;                   // starts in a row that found no store
   raft::Configuration configuration;  // in force there, when last seen

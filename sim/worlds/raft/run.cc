@@ -76,6 +76,7 @@ class RaftRun {
       if (!seat.member || seat.lost || seat.member_since > then || !story_.may_roll_back(seat))
         return false;
       story_.promises.forget(seat.member);
+      seat.rolled_back = true;
     }
     sim_.tell("world", item.verb + " hits " + seat.member.to_string());
     if (damages) {
@@ -390,7 +391,8 @@ class RaftRun {
       if (driver == nullptr) continue;
       const uint64_t entries =
           driver->machine().last_index().next().value - driver->machine().first_index().value;
-      if (entries > entries_max)
+      // Who is no member has nobody to tell it what is committed.
+      if (entries > entries_max && may_read(s))
         verdict_.fire("O18", s.node->host() + " keeps " + std::to_string(entries) + " entries");
       if (driver->persists_waiting() != 0 || driver->proposals_waiting() != 0 ||
           driver->reads_waiting() != 0)
