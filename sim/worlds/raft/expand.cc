@@ -89,6 +89,12 @@ void draw_own_faults(Swarm& swarm, const FaultMenu& menu) {
     argument(item, "to", random.between(1, menu.nodes));
     argument(item, "count", random.between(1, 8));
   });
+  if (swarm.random().chance(1, 4)) {
+    swarm.faults("rot_tail", 3, menu.from, menu.until, [&](PlanItem& item, Prng& random) {
+      on_node(item, random);
+      argument(item, "pick", random.below(uint64_t{1} << 40));
+    });
+  }
   if (swarm.random().chance(1, 3)) {
     swarm.faults("replaced", 3, menu.from, menu.until, on_node);
     swarm.faults("lost_directory", 1, menu.from, menu.until, [&](PlanItem& item, Prng& random) {

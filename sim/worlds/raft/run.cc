@@ -88,6 +88,7 @@ class RaftRun {
   }
 
   bool strike(const PlanItem& item) {
+    if (item.verb == "rot_tail") return rot_tail(item), true;
     if (item.verb != "again") return false;
     const NodeId from(static_cast<uint32_t>(item.get("from", 1)));
     const NodeId to(static_cast<uint32_t>(item.get("to", 1)));
@@ -102,6 +103,34 @@ class RaftRun {
                  [this, frame, to] { deliver(to, frame); });
     }
     return true;
+  }
+
+  // Damages the last block of one copy of the log that has anything in it, and kills the process: what comes
+  // up must not take it for a write that never ended.
+  void rot_tail(const PlanItem& item) {
+    Seat* seat = seat_of(item);
+    if (seat == nullptr || seat->lost || faults_.healed() ||
+        !permit({item.id, item.at, "rot", {}}, *seat->node))
+      return;
+    const auto pick = static_cast<uint64_t>(item.get("pick"));
+    Storage& storage = seat->node->device().storage();
+    const std::string place = pick % 2 == 0 ? "metadata/a/" : "metadata/b/";
+    std::string last;  // names ascend by age
+    for (const std::string& path : storage.files()) {
+      if (path.starts_with(place) && path.ends_with(".log")) last = path;
+    }
+    if (last.empty()) return;
+    const InodeId inode = *storage.find(last);
+    for (uint64_t end = storage.size(inode); end >= env::k_block_bytes; end -= env::k_block_bytes) {
+      const uint64_t block = end - env::k_block_bytes;
+      const Slice bytes = storage.read(inode, block, env::k_block_bytes);
+      if (std::ranges::all_of(bytes.view(), [](uint8_t b) { return b == 0; })) continue;
+      sim_.count("fault.rot_tail");
+      sim_.trace().add(0xb17, block);
+      storage.flip(inode, block + pick / 2 % 64, 1);
+      seat->node->crash_process();
+      return;
+    }
   }
 
   void deliver(NodeId to, const Slice& frame) {
