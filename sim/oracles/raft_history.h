@@ -13,6 +13,7 @@ namespace bascule::sim {
 
 struct CommittedEntry {
   Term term;
+  Term committed_in;     // or before: the term of the member that applied it first
   uint64_t chain = 0;    // hash over this entry and all before it
   uint64_t command = 0;  // what a client proposed; 0: nobody did
 };
@@ -26,6 +27,12 @@ class RaftHistory {
   Index last() const { return Index(entries_.size()); }
   // Requires 1 <= index <= last().
   const CommittedEntry& at(Index index) const { return entries_[index.value - 1]; }
+  // The last entry that was committed in a term before `term`: what a leader of `term` holds.
+  Index last_before(Term term) const {
+    Index index = last();
+    while (index && at(index).committed_in >= term) index = Index(index.value - 1);
+    return index;
+  }
   uint64_t chain_at(Index index) const { return index ? at(index).chain : 0; }
   void committed(CommittedEntry entry) {
     if (entry.command != 0) placed_.emplace(entry.command, last().next());

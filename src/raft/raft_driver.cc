@@ -13,6 +13,8 @@ RaftDriver::RaftDriver(env::Loop& loop, MemberId self, const DriverOptions& opti
       options_(options),
       store_(std::move(store)),
       initial_(stored.snapshot),
+      // An answer to an earlier life's read, late or played again, must not be taken for this one's.
+      next_read_((stored.incarnation.value << 32) + 1),
       raft_(self, options.raft, std::move(stored), loop.now(), random),
       sender_(sender),
       state_(state) {}

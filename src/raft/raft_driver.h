@@ -171,7 +171,8 @@ class RaftDriver {
   env::Loop& loop_;
   const DriverOptions options_;
   std::unique_ptr<Store> store_;
-  Snapshot initial_;  // until start()
+  Snapshot initial_;    // until start()
+  uint64_t next_read_;  // ids of two lives never meet
   Raft raft_;
   Sender& sender_;
   StateMachine& state_;
@@ -195,7 +196,6 @@ class RaftDriver {
   std::map<uint64_t, env::Done<Index>> reads_;   // the machine has them, by id
   std::multimap<Index, ReadyRead> ready_reads_;  // wait for applied_
   env::TimerId read_timer_;                      // while some wait
-  uint64_t next_read_ = 1;
 
   std::map<Index, Configuration>
       configurations_;          // that were applied; one at or below the snapshot

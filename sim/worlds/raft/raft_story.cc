@@ -149,7 +149,8 @@ void RaftStory::applied(RaftProgram& program, Index before, Index index, Term te
   const uint64_t command = kind == raft::EntryKind::command ? command_number(data) : 0;
   const bool first = index > history.last();
   chains.applied(program.self().to_string(), before, index,
-                 {term, program.chain().chain(), command});
+                 {term, program.driver() == nullptr ? term : program.driver()->machine().term(),
+                  program.chain().chain(), command});
   if (first && command != 0) linearizability.applied(command, index);
   if (first) sim.trace().add(index.value, program.chain().chain());
 }
@@ -168,7 +169,10 @@ void RaftStory::turn_ended(RaftProgram& program) {
   s.term = std::max(s.term, machine.term());
   if (machine.commit() < program.seen.commit)
     verdict.fire("O8", program.self().to_string() + " takes its commit index back");
-  if (s.configuration != machine.configuration()) s.configuration = machine.configuration();
+  if (s.configuration != machine.configuration()) {
+    s.configuration = machine.configuration();
+    s.configurations.push_back(s.configuration);
+  }
   if (machine.role() == raft::Role::leader) look_at_leader(program, s);
   program.seen.commit = machine.commit();
   if (driver.persists_waiting() > k_persists_max)
@@ -240,6 +244,10 @@ bool RaftStory::may_lose(const Seat& seat) const {
 }
 
 bool RaftStory::may_roll_back(const Seat& seat) const {
+  // It will act by what it knew then: by any configuration that was ever in force there.
+  for (const raft::Configuration& c : seat.configurations) {
+    if (!c.voters.empty() && !promises.dispensable(seat.member, c)) return false;
+  }
   for (const raft::Configuration& c : configurations()) {
     if (!promises.dispensable(seat.member, c)) return false;
   }
