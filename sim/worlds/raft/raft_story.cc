@@ -87,6 +87,7 @@ void RaftStory::opened(RaftProgram& program, const raft::StoredState& stored) {
   // A new one is nobody; one that lost a copy of what it keeps twice has repaired it.
   if (!s.rolled_back) s.lost = false;
   s.founded = true;
+  s.unrepaired = false;
   s.refusals = 0;
   s.incarnation = stored.incarnation;
   promises.opened(program.self(), stored);

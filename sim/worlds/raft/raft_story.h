@@ -29,6 +29,7 @@ struct Seat {
   bool lost = false;
   bool rolled_back = false;                         // it opens, and is lost
   bool damaged = false;                             // the plan has hit its disk
+  bool unrepaired = false;                          // since it was opened last
   int refusals = 0;                                 // starts in a row that found no store
   raft::Configuration configuration;                // in force there, when last seen
   std::vector<raft::Configuration> configurations;  // all that ever were

@@ -51,7 +51,7 @@ class RaftRun {
   bool over() const { return verdict_.fired(); }
   Duration timeout() const { return story_.setup.driver.raft.election_timeout_max; }
   // In how much time a healthy quorum must be through with one thing, restarts of its members included.
-  Duration bound() const { return timeout() * 40 + seconds(3); }
+  Duration bound() const { return timeout() * 40 + seconds(20); }
 
   void start(Node& node) {
     node.start([this, &node](env::World& world) {
@@ -69,7 +69,8 @@ class RaftRun {
                          item.verb == "misdirected_write" || item.verb == "misdirected_read" ||
                          item.verb == "read_error";
     if (!loses && !damages && item.verb != "rollback") return true;
-    if (!story_.may_lose(seat)) return false;
+    // Before it has opened again, and repaired itself, the other copy of the same must not be hit.
+    if (!story_.may_lose(seat) || (damages && seat.unrepaired)) return false;
     if (item.verb == "rollback") {
       // To an earlier image of the same storage: one that was replaced does not come back.
       const SimTime then = item.at - microseconds(item.get("back"));
@@ -80,7 +81,7 @@ class RaftRun {
     }
     sim_.tell("world", item.verb + " hits " + seat.member.to_string());
     if (damages) {
-      seat.damaged = true;
+      seat.damaged = seat.unrepaired = true;
     } else {
       seat.lost = true;
     }
