@@ -175,6 +175,25 @@ TEST(raft_membership, a_joint_configuration_needs_a_majority_of_both_halves) {
   EXPECT_EQ(group[leader].configuration(), voters({1, 4, 5}));
 }
 
+TEST(raft_membership, an_election_in_a_joint_configuration_needs_a_majority_of_both_halves) {
+  Group group = with_learners({1, 2, 3}, {4, 5});
+  ASSERT_TRUE(group[1].change_membership(members({1, 4, 5}), {}));
+  group.pump(1);
+  while (group[4].last_index() < group[1].last_index() ||
+         group[5].last_index() < group[1].last_index())
+    group.deliver(0);
+  ASSERT_TRUE(group[4].configuration().joint());
+  for (const uint32_t node : {4, 5}) group.complete_writes(node);
+  for (const uint32_t node : {1, 2, 3}) group.crash(node);
+  group.run(seconds(1));  // 4 and 5 are a majority of the new half alone
+  EXPECT_EQ(group.leader(), 0u);
+  EXPECT_EQ(group[4].term(), Term(2));
+  for (const uint32_t node : {2, 3}) group.restart(node);
+  group.run(seconds(1));
+  ASSERT_NE(group.leader(), 0u);
+  EXPECT_EQ(group[group.leader()].configuration(), voters({1, 4, 5}));
+}
+
 TEST(raft_membership, the_same_voters_need_no_joint_configuration) {
   Group group({1, 2, 3});
   group.elect(1);
