@@ -11,7 +11,7 @@ void check_progress(const Progress& p, const RaftLog& log, uint64_t round) {
   ASSERT(p.match < p.next, p.match, p.next);
   ASSERT(p.match <= log.last() && p.next <= log.last().next(), p.match, p.next, log.last());
   ASSERT(p.round <= round, p.round, round);
-  ASSERT((p.transfer != nullptr) == (p.state == ProgressState::snapshot));
+  ASSERT(p.transfer.has_value() == (p.state == ProgressState::snapshot));
   ASSERT(p.in_flight.count() == 0 || p.state == ProgressState::replicate);
 }
 

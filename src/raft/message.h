@@ -85,4 +85,7 @@ struct Message {
   Body body;
 };
 
+// Of all its fields: for tests that must know which messages they have seen.
+uint64_t fingerprint(const Message& message);
+
 }  // namespace bascule::raft

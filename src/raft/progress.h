@@ -7,7 +7,7 @@
 //   │    └───────────────────┘        installed: replicate; given up: probe ┘
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/base/time.h"
@@ -88,7 +88,7 @@ struct Progress {
   uint64_t round = 0;   // the last leadership confirmation that it answered
   MonotonicTime heard;  // when; the leadership's begin before that
   InFlight in_flight;
-  std::unique_ptr<SnapshotTransfer> transfer;  // in state `snapshot` alone
+  std::optional<SnapshotTransfer> transfer;  // in state `snapshot` alone
 };
 
 }  // namespace bascule::raft

@@ -255,6 +255,8 @@ Raft::Raft(MemberId self, const RaftOptions& options, StoredState stored, Monoto
     : state_(std::make_unique<State>(self, options, std::move(stored), now, random)) {}
 Raft::~Raft() = default;
 Raft::Raft(Raft&&) noexcept = default;
+Raft::Raft(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Raft Raft::copy() const { return Raft(std::make_unique<State>(*state_)); }
 
 StoredState Raft::bootstrap(const Configuration& configuration) {
   REQUIRE(configuration.check() && !configuration.joint());
@@ -347,5 +349,6 @@ std::vector<ProgressView> Raft::progress() const {
 }
 uint64_t Raft::dropped_messages() const { return state_->dropped_messages; }
 void Raft::check_invariants() const { state_->check_invariants(); }
+uint64_t Raft::fingerprint() const { return state_->fingerprint(); }
 
 }  // namespace bascule::raft

@@ -100,6 +100,8 @@ class Raft {
        Prng random);
   ~Raft();
   Raft(Raft&&) noexcept;
+  // Another one in the same state: for tests that follow all that may happen next.
+  Raft copy() const;
 
   // The entry and hard state that founding with `configuration` begins with: what a store is formatted with.
   static StoredState bootstrap(const Configuration& configuration);
@@ -165,9 +167,14 @@ class Raft {
   std::vector<ProgressView> progress() const;
   uint64_t dropped_messages() const;
   void check_invariants() const;
+  // Equal where two machines do the same from now on, if none of their timers has any time left: times and
+  // random draws are left out. For tests that must know where they have been.
+  uint64_t fingerprint() const;
 
  private:
   struct State;
+  explicit Raft(std::unique_ptr<State> state);
+
   std::unique_ptr<State> state_;
 };
 

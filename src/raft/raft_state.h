@@ -215,6 +215,9 @@ struct Raft::State {
   // --- invariants.cc ------------------------------------------------------------------------------
   void check_invariants() const;
 
+  // --- fingerprint.cc -----------------------------------------------------------------------------
+  uint64_t fingerprint() const;
+
   MemberId self;
   RaftOptions options;
   Incarnation incarnation;

@@ -13,7 +13,7 @@ void Raft::State::begin_snapshot(Leader& lead, Progress& to) {
   if (snapshot.meta.index <= to.match || !to.recent) return;
   to.state = ProgressState::snapshot;
   to.in_flight.clear();
-  to.transfer = std::make_unique<SnapshotTransfer>(SnapshotTransfer{snapshot, 0, now});
+  to.transfer = SnapshotTransfer{snapshot, 0, now};
   send_chunk(lead, to);
 }
 

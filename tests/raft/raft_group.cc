@@ -48,6 +48,15 @@ Configuration voters(const std::vector<uint32_t>& nodes) {
 }
 Slice text(std::string_view data) { return Slice::copy_of(as_bytes(data)); }
 
+Peer::Peer(const Peer& other)
+    : disk(other.disk),
+      raft(other.raft ? std::make_unique<Raft>(other.raft->copy()) : nullptr),
+      state(other.state),
+      reads(other.reads),
+      state_index(other.state_index),
+      lives(other.lives),
+      compared(other.compared) {}
+
 void Disk::complete_first() {
   Persist& persist = writes.front().persist;
   if (persist.snapshot) {
@@ -288,6 +297,34 @@ void Group::check_log_matching(uint32_t node) {
                std::to_string(other_node) + " differ at index " + i.to_string());
     }
   }
+}
+
+uint64_t Group::fingerprint() const {
+  uint64_t sum = 0;
+  const auto add = [&](uint64_t value) { sum = mix64(sum ^ value) + 1; };
+  for (const auto& [node, peer] : peers_) {
+    add(peer.raft ? peer.raft->fingerprint() : 0);
+    add(peer.lives);
+    const StoredState& stored = peer.disk.stored;
+    add(stored.hard.term.value);
+    add(stored.hard.vote.node.value);
+    for (const Entry& entry : stored.entries) add(entry.term.value);
+    // What is being written is what the machine says of it, and what waits for it.
+    for (const Disk::Write& write : peer.disk.writes) {
+      add(write.persist.hard ? write.persist.hard->term.value : 0);
+      add(write.persist.hard ? write.persist.hard->vote.node.value : 0);
+      add(write.persist.first.value);
+      for (const Entry& entry : write.persist.entries) add(entry.term.value);
+      for (const Message& message : write.after) add(raft::fingerprint(message));
+    }
+  }
+  // A set: what is on its way has no order.
+  uint64_t messages = 0;
+  for (const Message& message : messages_) messages += mix64(raft::fingerprint(message));
+  add(messages);
+  for (const auto& [term, node] : leaders_) add(term.value * 100 + node);
+  for (const auto& [index, entry] : committed_) add(index.value * 1000 + entry.first.value);
+  return sum;
 }
 
 Snapshot Group::make_snapshot(uint32_t node) {

@@ -33,6 +33,10 @@ struct Disk {
 };
 
 struct Peer {
+  Peer() = default;
+  Peer(const Peer& other);
+  Peer& operator=(Peer&&) = default;
+
   Disk disk;
   std::unique_ptr<Raft> raft;      // none: down
   std::vector<std::string> state;  // of commands applied, in order: the state machine
@@ -82,7 +86,11 @@ class Group {
   void heal() { cuts_.clear(); }
   bool is_cut(const Message& message) const;
 
+  // Where everything is, but for the time: equal where the same may follow.
+  uint64_t fingerprint() const;
+
   std::vector<Message>& messages() { return messages_; }
+  const std::vector<Message>& messages() const { return messages_; }
   // Those from `from` to `to` that are on their way.
   template <class T>
   std::vector<T> sent(uint32_t from, uint32_t to) const {

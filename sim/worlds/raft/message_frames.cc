@@ -181,8 +181,7 @@ Slice encode_raft_frame(const raft::Message& message) {
   Bytes out;
   out.reserve(128);
   Writer to(out);
-  to.fixed(uint32_t{0});
-  to.fixed(uint32_t{0});
+  to.raw(Bytes(k_raft_frame_head_bytes));
   put(to, message.from);
   put(to, message.to);
   to.varint(message.term.value);
@@ -191,7 +190,8 @@ Slice encode_raft_frame(const raft::Message& message) {
   std::visit(BodyWriter(to), message.body);
   const ByteView body = ByteView(out).subspan(k_raft_frame_head_bytes);
   store_le(out.data(), static_cast<uint32_t>(body.size()));
-  store_le(out.data() + 4, crc32c(body));
+  store_le(out.data() + 4, crc32c(ByteView(out).first(4)));
+  store_le(out.data() + 8, crc32c(body));
   return Slice::copy_of(out);
 }
 
@@ -253,10 +253,12 @@ Result<std::optional<raft::Message>> RaftFrameReader::next() {
   };
   if (rest.size() < k_raft_frame_head_bytes) return wait();
   const auto size = load_le<uint32_t>(rest.data());
+  if (crc32c(rest.first(4)) != load_le<uint32_t>(rest.data() + 4))
+    return fail(Errc::corrupt, "raft frame: checksum of its length");
   if (size > k_raft_frame_bytes_max) return fail(Errc::too_large, "raft frame");
   if (rest.size() - k_raft_frame_head_bytes < size) return wait();
   const ByteView body = rest.subspan(k_raft_frame_head_bytes, size);
-  if (crc32c(body) != load_le<uint32_t>(rest.data() + 4))
+  if (crc32c(body) != load_le<uint32_t>(rest.data() + 8))
     return fail(Errc::corrupt, "raft frame: checksum");
   BASCULE_TRY_ASSIGN(raft::Message message, decode_raft_message(body));
   at_ += k_raft_frame_head_bytes + size;

@@ -1,4 +1,5 @@
-// Raft's messages as bytes on a simulated stream: a frame is length, CRC-32C and one message, little-endian.
+// Raft's messages as bytes on a simulated stream: a frame is length, CRC-32C of the length (else a
+// flipped bit there makes a reader wait for ever), CRC-32C of the message, and the message, little-endian.
 // A format of this world alone; it exists so that splits, resets and flipped bits meet real bytes.
 #pragma once
 
@@ -9,7 +10,7 @@
 
 namespace bascule::sim {
 
-inline constexpr size_t k_raft_frame_head_bytes = 8;
+inline constexpr size_t k_raft_frame_head_bytes = 12;
 inline constexpr size_t k_raft_frame_bytes_max = 32 << 20;
 
 // The whole frame.

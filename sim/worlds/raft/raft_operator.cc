@@ -32,7 +32,10 @@ const raft::Configuration* RaftOperator::in_force() const {
 }
 
 bool RaftOperator::sound(const raft::Configuration& next) const {
-  const auto intact = [&](const raft::MemberId& id) { return story_.intact(id); };
+  // A damaged disk may not open the next time.
+  const auto intact = [&](const raft::MemberId& id) {
+    return story_.intact(id) && !story_.seat(id.node).damaged;
+  };
   return !next.voters.empty() && next.voters.size() <= raft::k_voters_max &&
          is_quorum(next, intact);
 }
