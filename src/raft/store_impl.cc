@@ -225,11 +225,12 @@ Co<bool> DiskStore::room_for_entries(const Group& group) {
 // Never answers no_space.
 Co<void> DiskStore::room_for_hard_state() {
   const uint64_t end = segment_.position + k_group_alignment;
-  if (end <= segment_.reserved) co_return Status();
-  if (end <= k_segment_bytes_max) {
-    auto extended = co_await files_.extend(segment_, end);
+  const uint64_t wanted = end + k_group_alignment + k_hard_state_extent;  // as entries leave it
+  if (wanted <= k_segment_bytes_max) {
+    auto extended = co_await files_.extend(segment_, wanted);
     if (extended || extended.error().code != Errc::no_space) co_return extended;
   }
+  if (end <= segment_.reserved) co_return Status();
   co_return co_await roll_for_hard_state();
 }
 
