@@ -60,6 +60,8 @@ Status Raft::State::may_vote_soon(Leader& lead, const Member& voter) {
   if (progress->state != ProgressState::replicate ||
       now - progress->heard > options.election_timeout_max)
     return fail(Errc::not_yet, name + " does not follow");
+  if (progress->match.next() < log.first())
+    return fail(Errc::not_yet, name + " is behind what is compacted");
   size_t behind = 0;
   for (Index i = log.last(); i > progress->match; i = Index(i.value - 1)) {
     behind += log.at(i).cost();

@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 
+#include "src/base/assert.h"
 #include "src/raft/types.h"
 
 namespace bascule::raft {
@@ -24,7 +25,10 @@ class RaftLog {
     return at(index).term;
   }
   // Requires first() <= index <= last().
-  const Entry& at(Index index) const { return entries_[index.value - base_.value - 1]; }
+  const Entry& at(Index index) const {
+    REQUIRE(index > base_ && index <= last(), index, base_);
+    return entries_[index.value - base_.value - 1];
+  }
   // Of the entries that are here, for their bound.
   size_t bytes() const { return bytes_; }
 
