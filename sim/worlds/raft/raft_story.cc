@@ -5,7 +5,9 @@
 namespace bascule::sim {
 namespace {
 
-constexpr uint64_t k_promises_per_look = 64;
+// Crash images cost as much as a thousand events: some promises are looked at, early ones more often.
+constexpr uint64_t k_promises_per_look = 100;
+constexpr uint64_t k_looks_max = 6;
 constexpr size_t k_tape_frames = 32;
 constexpr size_t k_persists_max = 4096;
 constexpr int k_refusals_max = 5;
@@ -136,8 +138,9 @@ void RaftStory::sending(RaftProgram& program, const raft::Message& message, cons
   const auto* append = std::get_if<raft::AppendResponse>(&message.body);
   const bool promise =
       (vote != nullptr && vote->granted && !vote->pre) || (append != nullptr && append->accepted);
-  if (promise && draw_below(sim.seed(), {Domain::oracle, s.node->id().value, ++looks_},
-                            k_promises_per_look) == 0)
+  if (promise && images_ < k_looks_max &&
+      draw_below(sim.seed(), {Domain::oracle, s.node->id().value, ++looks_}, k_promises_per_look) ==
+          0)
     check_image(s, s.node->device().storage().worst_image(), "the worst crash image");
   auto& tape = tape_[{message.from.node, message.to.node}];
   // Sparse, so that what is played again is from long ago as well.
@@ -297,6 +300,7 @@ class StoreProgram final : public Program {
 void RaftStory::check_image(Seat& s, const Storage& image, const char* what) {
   if (s.damaged || s.lost) return;
   sim.count("oracle.images");
+  ++images_;
   Simulation sandbox(mix64(sim.seed() ^ ++looks_));
   Node& node = sandbox.add_node({});
   node.device().roll_back(image);

@@ -97,6 +97,7 @@ class RaftStory final : public RaftWatcher {
 
   std::map<std::pair<NodeId, NodeId>, std::deque<Slice>> tape_;
   uint64_t looks_ = 0;
+  uint64_t images_ = 0;  // that were looked at
 };
 
 }  // namespace bascule::sim
