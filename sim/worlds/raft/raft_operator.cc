@@ -32,9 +32,9 @@ const raft::Configuration* RaftOperator::in_force() const {
 }
 
 bool RaftOperator::sound(const raft::Configuration& next) const {
-  // A damaged disk may not open the next time.
+  // A damaged disk may not open the next time; once nothing fails any more, it has opened, or was wiped.
   const auto intact = [&](const raft::MemberId& id) {
-    return story_.intact(id) && !story_.seat(id.node).damaged;
+    return story_.intact(id) && (healed_ || !story_.seat(id.node).damaged);
   };
   return !next.voters.empty() && next.voters.size() <= raft::k_voters_max &&
          is_quorum(next, intact);

@@ -9,6 +9,8 @@ namespace bascule::sim {
 class RaftOperator {
  public:
   explicit RaftOperator(RaftStory& story) : story_(story) {}
+  // There are no faults any more.
+  void all_healed() { healed_ = true; }
 
   // --- One step each. False: there is no leader, or nothing to ask for.
   bool learn(NodeId node);    // the node becomes a learner
@@ -26,6 +28,7 @@ class RaftOperator {
   const raft::Configuration* in_force() const;
 
   RaftStory& story_;
+  bool healed_ = false;
 };
 
 }  // namespace bascule::sim

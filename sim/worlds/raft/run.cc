@@ -392,6 +392,7 @@ class RaftRun {
 
   void converge(const char* when) {
     healed_ = true;
+    operator_.all_healed();
     faults_.heal();
     const SimTime end = sim_.now() + bound() * 4;
     std::string missing;
