@@ -70,7 +70,8 @@ class RaftRun {
                          item.verb == "read_error";
     if (!loses && !damages && item.verb != "rollback") return true;
     // Before it has opened again, and repaired itself, the other copy of the same must not be hit.
-    if (!story_.may_lose(seat) || (damages && seat.unrepaired)) return false;
+    const bool hits_a_copy = damages || item.verb == "lost_directory";
+    if (!story_.may_lose(seat) || (hits_a_copy && seat.unrepaired)) return false;
     if (item.verb == "rollback") {
       // To an earlier image of the same storage: one that was replaced does not come back.
       const SimTime then = item.at - microseconds(item.get("back"));
@@ -80,8 +81,9 @@ class RaftRun {
       seat.rolled_back = true;
     }
     sim_.tell("world", item.verb + " hits " + seat.member.to_string());
+    if (hits_a_copy) seat.unrepaired = true;
     if (damages) {
-      seat.damaged = seat.unrepaired = true;
+      seat.damaged = true;
     } else {
       seat.lost = true;
     }
