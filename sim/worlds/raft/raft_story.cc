@@ -227,6 +227,10 @@ std::vector<raft::Configuration> RaftStory::configurations() const {
   };
   for (const Seat& s : seats) {
     add(s.configuration);
+    // What a dead member saw last may not have come to its disk.
+    if (s.driver() == nullptr) {
+      for (const raft::Configuration& c : s.configurations) add(c);
+    }
     if (const raft::RaftDriver* driver = s.driver()) add(driver->machine().configuration());
   }
   if (out.empty()) add(founders);
