@@ -101,7 +101,7 @@ void Peers::attempted(const Target& target, uint64_t number,
     const bool refused = result.error().code == Errc::connection_refused;
     if (peer != nullptr && target.channel == Channel::control && peer->ended && refused)
       return note_refused_connect(*peer);
-    if (peer != nullptr) peer->refused_at.reset();
+    if (peer != nullptr && !refused) peer->refused_at.reset();
     return dial_again(target);
   }
   // Somebody is there.

@@ -260,6 +260,11 @@ void Peers::lose(Connection& connection, CloseCause cause, const Error& why) {
   if (!peer->connected()) {
     peer->ended = cause == CloseCause::ended;
     peer->refused_at.reset();
+    // Whether its process is there matters at once.
+    if (Dial& dial = peer->slots[slot_of(Channel::control)].dial; peer->ended && dial.timer) {
+      stop_dialing(dial);
+      dial.backoff = {};
+    }
   }
   dial_all(*peer);
   for (uint32_t i = 0; i < seeds_.size(); ++i) {
