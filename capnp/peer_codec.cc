@@ -38,7 +38,7 @@ void write(schema::Identity::Builder out, const peers::Identity& identity) {
   write(out.initLife(), identity.life);
   out.setFeatureMin(identity.feature_min);
   out.setFeatureMax(identity.feature_max);
-  out.setHost(cut(identity.address.host, peers::k_host_bytes_max));
+  out.setHost(text_of(cut(identity.address.host, peers::k_host_bytes_max)));
   out.setPort(identity.address.port);
 }
 
@@ -87,7 +87,7 @@ struct EncodeHandshake {
   void operator()(const peers::Refusal& m) {
     auto r = out.initRefusal();
     r.setReason(static_cast<uint16_t>(m.reason));
-    r.setText(cut(m.text, peers::k_text_bytes_max));
+    r.setText(text_of(cut(m.text, peers::k_text_bytes_max)));
     r.setBy(m.by.value);
     write(r.initCluster(), m.cluster);
   }
@@ -171,7 +171,7 @@ struct EncodeCall {
     r.setId(m.id);
     if (!m.error) return;
     r.setError(static_cast<uint16_t>(m.error->code));
-    r.setText(cut(m.error->context, peers::k_text_bytes_max));
+    r.setText(text_of(cut(m.error->context, peers::k_text_bytes_max)));
   }
   void operator()(const peers::NoticeHead& m) { out.setNotice(m.kind); }
 };

@@ -24,6 +24,9 @@ inline void write(peers_schema::Uuid::Builder out, const Uuid& u) {
 }
 inline Uuid read(peers_schema::Uuid::Reader in) { return Uuid{{in.getFirst(), in.getSecond()}}; }
 
+// All of it, with zeros inside.
+inline ::capnp::Text::Reader text_of(const std::string& text) { return {text.data(), text.size()}; }
+
 // The text's bytes, or `corrupt`: there are more than `max`.
 inline Result<std::string> bounded_text(::capnp::Text::Reader text, size_t max,
                                         std::string_view what) {

@@ -25,7 +25,7 @@ constexpr size_t k_address_bytes_max = peers::k_host_bytes_max + 8;
 void write(::capnp::List<schema::Member>::Builder out, const std::vector<raft::Member>& members) {
   for (unsigned i = 0; i < out.size(); ++i) {
     write(out[i].initId(), members[i].id);
-    out[i].setAddress(members[i].address);
+    out[i].setAddress(text_of(members[i].address));
   }
 }
 

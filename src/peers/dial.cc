@@ -54,7 +54,7 @@ void Peers::dial_after(const Target& target, Duration delay) {
 // Calls for the channels that are missing. The side with the higher node id lets the other one go first,
 // except where it matters whether a process is there.
 void Peers::dial_all(Peer& peer) {
-  for (const Channel channel : k_all_channels) {
+  for (const Channel channel : all_channels()) {
     const Target target{peer.node, 0, channel};
     Dial& dial = peer.slots[slot_of(channel)].dial;
     if (!dial.idle() || !wanted(target)) continue;

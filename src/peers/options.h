@@ -20,7 +20,7 @@ inline constexpr size_t k_peers_max = 1024;  // other brokers that are remembere
 inline constexpr size_t k_seeds_max = 64;
 
 struct PeersOptions {
-  env::Address listen;  // port 0: any
+  env::Address listen = {};  // port 0: any
 
   Duration connect_timeout = seconds(1);
   Duration handshake_timeout = seconds(2);  // from the stream's beginning to its end

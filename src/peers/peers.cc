@@ -122,9 +122,12 @@ void Peers::forget(NodeId node) {
       theirs.push_back(connection.get());
   }
   for (Connection* connection : theirs) {
+    if (connection->closed()) continue;  // by what the observer did
     connection->close();
     lose(*connection, CloseCause::ours, {Errc::connection_lost, "the broker was forgotten"});
   }
+  if (peer = find(node); peer == nullptr) return;
+  for (Slot& slot : peer->slots) stop_dialing(slot.dial);
   peers_.erase(node);
 }
 
@@ -157,6 +160,7 @@ void Peers::end_other_clusters() {
       others.push_back(connection.get());
   }
   for (Connection* connection : others) {
+    if (connection->closed()) continue;  // by what the observer did
     connection->close();
     lose(*connection, CloseCause::ours, {Errc::connection_lost, "the cluster has become known"});
   }
@@ -291,7 +295,7 @@ std::vector<PeerStatus> Peers::status() const {
                       .connected = peer.slots[slot_of(Channel::control)].open != nullptr,
                       .last_error = peer.last_error,
                       .channels = {}};
-    for (const Channel channel : k_all_channels) {
+    for (const Channel channel : all_channels()) {
       ChannelStatus& out = status.channels[slot_of(channel)];
       out.channel = channel;
       const Connection* connection = peer.slots[slot_of(channel)].open;
@@ -310,7 +314,7 @@ std::vector<PeerStatus> Peers::status() const {
 void Peers::check_invariants() const {
   for (const auto& [node, peer] : peers_) {
     ASSERT(peer.node == node && node != self_.identity.node, node.value);
-    for (const Channel channel : k_all_channels) {
+    for (const Channel channel : all_channels()) {
       const Slot& slot = peer.slots[slot_of(channel)];
       if (slot.open == nullptr) continue;
       const Established& found = slot.open->found();

@@ -19,7 +19,9 @@ enum class Channel : uint8_t {
   bulk = 2,         // snapshots, catch-up, NATS
 };
 inline constexpr size_t k_channels = 3;
-inline constexpr std::array k_all_channels{Channel::control, Channel::replication, Channel::bulk};
+constexpr std::array<Channel, k_channels> all_channels() {
+  return {Channel::control, Channel::replication, Channel::bulk};
+}
 
 constexpr size_t slot_of(Channel channel) { return static_cast<size_t>(channel); }
 std::string_view channel_name(Channel channel);

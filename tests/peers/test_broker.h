@@ -109,7 +109,7 @@ class Broker final : public sim::Program {
   }
 
   bool all_open(uint32_t node) const {
-    for (const Channel channel : k_all_channels) {
+    for (const Channel channel : all_channels()) {
       if (!peers.connected(NodeId(node), channel)) return false;
     }
     return true;
