@@ -1,6 +1,8 @@
 // Who is alive, who is gone, who is a copy.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/peers/test_broker.h"
 
 namespace bascule::peers {
@@ -177,6 +179,85 @@ TEST(lives, a_copy_that_calls_its_original_is_told) {
            copy.seen.saw("refusing 1 earlier_life_connected");
   }));
   EXPECT_FALSE(a.seen.saw("refused by 1 clone"));
+}
+
+// Processes and machines die and come back, links are cut one way or both, at random. Nobody is called gone
+// who is not, and in the end everybody is connected to everybody, once per channel.
+TEST(lives, whatever_dies_and_returns_all_find_each_other_again) {
+  constexpr uint32_t k_brokers = 3;
+  size_t gone = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    TestCluster cluster(seed);
+    Prng random(seed);
+    std::map<uint32_t, Broker*> brokers;
+    std::map<uint32_t, uint64_t> incarnations;
+    const auto start = [&](uint32_t n) {
+      brokers[n] = &cluster.start({.node = n, .incarnation = ++incarnations[n]}, k_brokers);
+    };
+    const auto host = [](uint32_t n) { return "n" + std::to_string(n); };
+    for (uint32_t n = 1; n <= k_brokers; ++n) start(n);
+    for (int step = 0; step < 40; ++step) {
+      const auto n = static_cast<uint32_t>(random.between(1, k_brokers));
+      const auto other = static_cast<uint32_t>(random.between(1, k_brokers));
+      switch (random.below(6)) {
+        case 0:
+        case 1:
+          if (brokers[n] != nullptr) {
+            if (random.chance(1, 2))
+              cluster.nodes.at(host(n))->crash_process();
+            else
+              cluster.nodes.at(host(n))->crash_machine();
+            brokers[n] = nullptr;
+          }
+          break;
+        case 2: cluster.sim.network().block(cluster.id(host(n)), cluster.id(host(other))); break;
+        case 3: cluster.sim.network().reset(cluster.id(host(n)), cluster.id(host(other))); break;
+        case 4: cluster.sim.network().release_all(); break;
+        default:
+          if (brokers[n] == nullptr) start(n);
+          break;
+      }
+      cluster.run(random.between(milliseconds(1), milliseconds(random.chance(1, 4) ? 4000 : 150)));
+      for (const auto& [node, broker] : brokers) {
+        if (broker == nullptr) continue;
+        broker->peers.check_invariants();
+        for (const auto& [m, incarnation] : incarnations) {
+          if (brokers[m] == nullptr) continue;
+          EXPECT_FALSE(
+              broker->seen.saw("gone " + std::to_string(m) + " " + std::to_string(incarnation)))
+              << seed;
+        }
+      }
+    }
+    for (const auto& [node, broker] : brokers) {
+      if (broker == nullptr) continue;
+      gone += static_cast<size_t>(std::ranges::count_if(
+          broker->seen.lines, [](const std::string& line) { return line.starts_with("gone"); }));
+    }
+    cluster.sim.network().release_all();
+    for (uint32_t n = 1; n <= k_brokers; ++n) {
+      if (brokers[n] == nullptr) start(n);
+    }
+    const auto all = [&] {
+      for (uint32_t i = 1; i <= k_brokers; ++i) {
+        for (uint32_t j = 1; j <= k_brokers; ++j) {
+          if (i == j) continue;
+          for (const PeerStatus& status : brokers[i]->peers.status()) {
+            if (status.node != NodeId(j)) continue;
+            if (!brokers[i]->all_open(j) ||
+                status.identity->incarnation != Incarnation(incarnations[j]))
+              return false;
+          }
+        }
+      }
+      return true;
+    };
+    ASSERT_TRUE(cluster.until(all)) << seed;
+    cluster.run(seconds(5));
+    EXPECT_TRUE(all()) << seed;
+    EXPECT_EQ(cluster.sim.network().connections(), 3 * k_channels) << seed;
+  }
+  EXPECT_GT(gone, 5u);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // A broker that is nothing but its peers, and what it saw: in the made-up world, and on real sockets.
 #pragma once
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
