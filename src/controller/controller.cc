@@ -4,6 +4,7 @@
 #include <string>
 
 #include "src/base/assert.h"
+#include "src/controller/table_difference.h"
 
 namespace bascule::controller {
 namespace {
@@ -35,7 +36,15 @@ Status Controller::restore(Index index, ByteView snapshot) {
   BASCULE_TRY_ASSIGN(MetadataState state, codec_.decode_snapshot(snapshot));
   if (state.cluster != identity_.cluster || state.applied != index)
     return fail(Errc::corrupt, "metadata snapshot: of another cluster or index");
-  BASCULE_TRY_ASSIGN(table_, MetadataTable::restore(std::move(state)));
+  BASCULE_TRY_ASSIGN(MetadataTable table, MetadataTable::restore(std::move(state)));
+  if (log_ != nullptr) {
+    // In place of commands that this broker has not seen: the observers are told what they come to.
+    if (index < table_.applied()) return fail(Errc::corrupt, "metadata snapshot: of the past");
+    MissedEvents missed = missed_events(table_.state(), table.state());
+    tell_later({index, table_difference(table_.state(), table.state()), std::move(missed.events),
+                missed.gap});
+  }
+  table_ = std::move(table);
   return {};
 }
 
@@ -45,15 +54,13 @@ Status Controller::apply(Index index, Term, ByteView bytes) {
     return fail(command.error().code,
                 "metadata entry " + index.to_string() + ": " + command.error().context);
   Applied applied = table_.apply(index, *command);
+  BASCULE_TRY(table_.check_feature_level());
   ++entries_since_snapshot_;
   bytes_since_snapshot_ += bytes.size();
   if (log_ == nullptr) return {};
   last_index_ = index;
   last_outcome_ = std::move(applied.outcome);
-  if (!applied.changes.empty() && !observers_.empty()) {
-    untold_.emplace_back(index, std::move(applied.changes));
-    world_.loop.post(alive_.wrap([this] { tell_observers(); }));
-  }
+  tell_later({index, std::move(applied.changes), std::move(applied.events), false});
   maybe_snapshot();
   return {};
 }
@@ -91,15 +98,24 @@ void Controller::observe(MetadataObserver& observer) { observers_.push_back(&obs
 
 void Controller::forget_observer(MetadataObserver& observer) { std::erase(observers_, &observer); }
 
+void Controller::tell_later(Untold untold) {
+  if (observers_.empty() || (untold.changes.empty() && untold.events.empty() && !untold.gap))
+    return;
+  untold_.push_back(std::move(untold));
+  world_.loop.post(alive_.wrap([this] { tell_observers(); }));
+}
+
 void Controller::tell_observers() {
   ASSERT(!untold_.empty());
-  const auto [index, changes] = std::move(untold_.front());
+  const Untold untold = std::move(untold_.front());
   untold_.pop_front();
   // Told by a copy of the list: being told, one may take itself or another back.
   const std::vector<MetadataObserver*> present = observers_;
   for (MetadataObserver* observer : present) {
     if (std::ranges::find(observers_, observer) != observers_.end())
-      observer->metadata_changed(index, changes);
+      observer->metadata_changed(untold.index, untold.changes);
+    if (std::ranges::find(observers_, observer) != observers_.end())
+      observer->events_happened(untold.events, untold.gap);
   }
 }
 
@@ -152,8 +168,7 @@ log::Co<void> Controller::persist_incarnation(PersistedIncarnation next) {
 }
 
 log::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> reports) {
-  const BrokerEntry* known = table_.broker(identity_.node);
-  const Incarnation recorded = known == nullptr ? Incarnation{} : known->incarnation;
+  const Incarnation recorded = table_.recorded_incarnation(identity_.node);
   PersistedIncarnation next;
   next.incarnation = std::max(persisted_.incarnation, recorded).next();
   next.rolled_back = persisted_.rolled_back || persisted_.incarnation < recorded;
@@ -166,6 +181,9 @@ log::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> rep
   command.replaces = recorded;
   command.rolled_back = next.rolled_back;
   command.reports = std::move(reports);
+  command.endpoints = options_.endpoints;
+  command.host = options_.host;
+  command.features = k_feature_range;
   auto outcome = co_await log::call<Outcome>(
       [this, &command](env::Done<Outcome> done) { propose(std::move(command), std::move(done)); });
   if (!outcome) co_return fail(std::move(outcome.error()));

@@ -34,14 +34,21 @@ struct ControllerOptions {
   uint64_t snapshot_bytes = 4 << 20;   // or so many bytes of them
   size_t queued_commands_max = 4096;   // proposed and without an outcome: beyond it `overloaded`
   size_t queued_bytes_max = 64 << 20;  // encoded; likewise
+  // What a registration says of this broker.
+  BrokerEndpoints endpoints;
+  std::string host;  // failure domain
 };
 
-// Told of every applied command that changed something, in turns of their own and in order. The table may
-// be ahead of what is being told: read what a change names from the table, and expect it to be gone.
+// Told of every applied command that changed something, in turns of their own and in order; of a snapshot
+// that takes the place of commands, as one. The table may be ahead of what is being told: read what a change
+// names from the table, and expect it to be gone.
 class MetadataObserver {
  public:
   virtual ~MetadataObserver() = default;
   virtual void metadata_changed(Index index, const std::vector<Change>& changes) = 0;
+  // Right after it: each event once, in order. `gap`: some before these are gone (a snapshot was installed
+  // that no longer had them).
+  virtual void events_happened(const std::vector<Event>& /*events*/, bool /*gap*/) {}
 };
 
 class Controller : private CommittedEntries {
@@ -93,6 +100,13 @@ class Controller : private CommittedEntries {
   log::Co<void> persist_incarnation(PersistedIncarnation next);
   void refuse(env::Done<Outcome> done, Error why);
   void maybe_snapshot();
+  struct Untold {
+    Index index;
+    std::vector<Change> changes;
+    std::vector<Event> events;
+    bool gap = false;
+  };
+  void tell_later(Untold untold);
   void tell_observers();
 
   env::World& world_;
@@ -114,7 +128,7 @@ class Controller : private CommittedEntries {
   bool registering_ = false;
   bool stopping_ = false;
   std::vector<MetadataObserver*> observers_;
-  std::deque<std::pair<Index, std::vector<Change>>> untold_;
+  std::deque<Untold> untold_;
   env::Scope alive_;
   log::CoScope scope_;
 };
