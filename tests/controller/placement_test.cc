@@ -29,8 +29,7 @@ uint64_t spread(const std::map<Key, uint64_t>& counts) {
   return most->second - least->second;
 }
 
-RC_GTEST_PROP(PlacementProperty, a_stream_is_spread_evenly_and_never_twice_on_a_host,
-              ()) {
+RC_GTEST_PROP(PlacementProperty, a_stream_is_spread_evenly_and_never_twice_on_a_host, ()) {
   const auto hosts = *rc::gen::inRange<uint32_t>(1, 9);
   const auto shards = *rc::gen::inRange<uint32_t>(1, 4);
   const auto replicas = *rc::gen::inRange<uint32_t>(1, hosts + 1);
