@@ -47,6 +47,12 @@ class MessageBuffers {
 
 namespace {
 
+// A TLS record (RFC 8446 §5.1) where a message should begin: as a segment table it would be of more
+// segments than any message has.
+bool looks_like_tls(ByteView bytes) {
+  return bytes.size() >= 3 && bytes[0] >= 0x14 && bytes[0] <= 0x17 && bytes[1] == 3 && bytes[2] <= 4;
+}
+
 size_t segment_count(const uint8_t* table) { return size_t{load_le<uint32_t>(table)} + 1; }
 size_t table_bytes(size_t segments) { return (segments / 2 + 1) * k_word; }
 size_t segment_words(const uint8_t* table, size_t i) {
@@ -141,6 +147,11 @@ std::optional<kj::Own<::capnp::MessageReader>> KjStream::take_message() {
   if (!message_) {
     const uint8_t* const table = input_.data() + read_begin_;
     const size_t available = read_end_ - read_begin_;
+    if (looks_like_tls({table, available})) {
+      if (!broken_) broken_ = Error{Errc::unsupported, "the other side speaks TLS, this one does not"};
+      fail_read(broken_format(broken_->context));
+      return std::nullopt;
+    }
     if (available < k_word) return std::nullopt;
     const size_t segments = segment_count(table);
     if (segments > k_segments_max) {

@@ -64,8 +64,9 @@ wire::Bootstrap::Client make_bootstrap(Session& session) {
   return kj::heap<BootstrapImpl>(session);
 }
 
-Session::Session(ServerContext& context, std::unique_ptr<env::Stream> stream)
+Session::Session(ServerContext& context, std::unique_ptr<env::Stream> stream, broker::Principal who)
     : context_(context),
+      who_(std::move(who)),
       stream_(context.guest, std::move(stream), limits::k_message_bytes_unauthenticated_max) {}
 
 Session::~Session() noexcept {

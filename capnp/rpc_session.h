@@ -36,7 +36,8 @@ class GatedSubscription;
 
 class Session {
  public:
-  Session(ServerContext& context, std::unique_ptr<env::Stream> stream);
+  // `who`: as the connection itself has proved; nobody without a certificate.
+  Session(ServerContext& context, std::unique_ptr<env::Stream> stream, broker::Principal who);
   ~Session() noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
