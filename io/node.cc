@@ -12,6 +12,13 @@
 #include "src/nats/server.h"
 
 namespace bascule::io {
+namespace {
+
+void say_certificate(Tracer& trace, const TlsServerContext& tls) {
+  trace.message(tls.expired() ? TraceLevel::warning : TraceLevel::info, "tls", tls.describe());
+}
+
+}  // namespace
 
 // Members go in the reverse of this order: the front ends before the broker, the broker before its world.
 struct Node::Parts {
@@ -29,6 +36,7 @@ struct Node::Parts {
   Prng random;
   env::World world;
   capnp_codec::MetadataCodec codec;
+  std::unique_ptr<TlsServerContext> tls;  // null: nobody speaks it
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<nats::Recorder> recorder;
   std::unique_ptr<nats::Server> nats;
@@ -58,6 +66,8 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
     nats::ServerOptions options;
     options.listen = *p.options.nats;
     options.auth_token = p.options.nats_token;
+    options.tls_mode = p.options.tls.nats;
+    if (options.tls_mode != env::TlsMode::off) options.tls = p.tls.get();
     p.nats = std::make_unique<nats::Server>(p.world, options, *p.recorder);
     p.nats->start([self = shared_from_this()](Status started) {
       if (!started) return self->fail_with(named("nats", std::move(started.error())));
@@ -76,6 +86,7 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
     rpc::RpcServerOptions options;
     options.listen = *p.options.rpc;
     options.token = p.options.rpc_token;
+    if (p.options.tls.rpc != env::TlsMode::off) options.tls = p.tls.get();
     options.node = p.broker->identity().node;
     options.nodes = [&p] {
       return std::vector<client::NodeEndpoint>{{p.broker->identity().node, p.rpc->address()}};
@@ -116,6 +127,19 @@ Node::~Node() {
 
 void Node::start(AsioLoop& loop, Tracer& trace, NodeOptions options,
                  env::Done<std::unique_ptr<Node>> done) {
+  std::unique_ptr<TlsServerContext> tls;
+  if (options.tls.used()) {
+    auto opened = TlsServerContext::open(loop, options.tls.files);
+    if (!opened) {
+      loop.post([done = std::move(done), error = std::move(opened.error())]() mutable {
+        error.context = "tls: " + error.context;
+        done(fail(std::move(error)));
+      });
+      return;
+    }
+    tls = std::move(*opened);
+    say_certificate(trace, *tls);
+  }
   auto made = make_disk(loop, options.data, options.disk);
   if (!made) {
     loop.post([done = std::move(done), error = std::move(made.error())]() mutable {
@@ -127,6 +151,7 @@ void Node::start(AsioLoop& loop, Tracer& trace, NodeOptions options,
   if (!made->fallback_reason.empty())
     trace.message(TraceLevel::warning, "io", "no io_uring: " + made->fallback_reason);
   auto parts = std::make_unique<Parts>(loop, trace, std::move(options), std::move(made->disk));
+  parts->tls = std::move(tls);
   std::make_shared<Starting>(std::move(parts), std::move(done))->open();
 }
 
@@ -136,6 +161,14 @@ std::string Node::ready_line() const {
          " nats=" + (p.nats ? p.nats->address().to_string() : "off") +
          " rpc=" + (p.rpc ? p.rpc->address().to_string() : "off") +
          " peers=off http=off data=" + p.options.data;
+}
+
+Status Node::reload() {
+  Parts& p = *parts_;
+  if (!p.tls) return {};
+  BASCULE_TRY(p.tls->reload());
+  say_certificate(p.world.trace, *p.tls);
+  return {};
 }
 
 void Node::stop(env::Done<void> done) {

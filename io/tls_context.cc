@@ -111,15 +111,19 @@ Status TlsServerContext::reload() {
   return {};
 }
 
+bool TlsServerContext::expired() const {
+  X509* const certificate = SSL_CTX_get0_certificate(loaded_->context.get());
+  return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
+}
+
 std::string TlsServerContext::describe() const {
   X509* const certificate = SSL_CTX_get0_certificate(loaded_->context.get());
   ASSERT(certificate != nullptr);
   char name[256] = {};
   X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
   const ASN1_TIME* const end = X509_get0_notAfter(certificate);
-  const bool expired = X509_cmp_current_time(end) < 0;
   return "certificate of " + std::string(name[0] == '\0' ? "(no common name)" : name) +
-         (expired ? ", EXPIRED since " : ", valid until ") + utc(end);
+         (expired() ? ", EXPIRED since " : ", valid until ") + utc(end);
 }
 
 // --- Client ---------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ class TlsServerContext final : public env::TlsServer {
   Status reload();
   // "certificate of broker-1, valid until 2027-01-01T00:00:00Z", for the log; says so if it has expired.
   std::string describe() const;
+  bool expired() const;
 
  private:
   struct Loaded;

@@ -12,6 +12,15 @@ void add_connect_options(CLI::App& command, ConnectOptions& options) {
       ->envname("BASCULE_TOKEN");
   command.add_option("--timeout", options.timeout, "longest that one request may take")
       ->capture_default_str();
+  command.add_flag("--tls", options.tls, "speak TLS, with the system's authorities")
+      ->envname("BASCULE_TLS");
+  command
+      .add_option("--tls-ca", options.tls_ca, "speak TLS: PEM file of who may sign the broker's")
+      ->envname("BASCULE_TLS_CA");
+  command.add_option("--tls-cert", options.tls_cert, "PEM file of this client's certificate")
+      ->envname("BASCULE_TLS_CERT");
+  command.add_option("--tls-key", options.tls_key, "PEM file of its key")
+      ->envname("BASCULE_TLS_KEY");
   command.add_flag("--json", options.json, "one JSON object per line");
 }
 
@@ -43,6 +52,7 @@ int run(int argc, char** argv) {
   register_sub(app, status);
   register_log(app, status);
   register_bench(app, status);
+  register_tls(app, status);
   register_version(app, status);
   try {
     app.parse(argc, argv);

@@ -24,10 +24,15 @@ struct ConnectOptions {
   std::string server = "127.0.0.1:9292";
   std::string token;  // "@FILE" or "env:NAME"; empty: none
   std::string timeout = "30s";
+  // TLS, where any of these is set. The broker's certificate must be for the host of `server`.
+  bool tls = false;      // with the system's authorities, unless tls_ca names others
+  std::string tls_ca;    // PEM files
+  std::string tls_cert;  // what this client shows, with its key
+  std::string tls_key;
   bool json = false;
 };
 
-// Adds --server, --token, --timeout and --json.
+// Adds --server, --token, --timeout, --tls, --tls-ca, --tls-cert, --tls-key and --json.
 void add_connect_options(CLI::App& command, ConnectOptions& options);
 
 // A command leaves its exit status here; the parse of the command line runs it.
@@ -39,6 +44,7 @@ void register_pub(CLI::App& app, ExitStatus& status);
 void register_sub(CLI::App& app, ExitStatus& status);
 void register_log(CLI::App& app, ExitStatus& status);
 void register_bench(CLI::App& app, ExitStatus& status);
+void register_tls(CLI::App& app, ExitStatus& status);
 void register_version(CLI::App& app, ExitStatus& status);
 
 // Prints "bascule: …" on stderr, and gives the exit status that fits the error.

@@ -5,6 +5,7 @@
 #include "io/asio_network.h"
 #include "io/cli/system.h"
 #include "io/entropy.h"
+#include "io/tls_context.h"
 #include "src/model/units.h"
 
 namespace bascule::cli {
@@ -14,6 +15,7 @@ struct ClientSession::Parts {
   io::AsioLoop loop;
   io::AsioNetwork network{loop};
   Prng random{io::random_seed()};
+  std::unique_ptr<io::TlsClientContext> tls;  // null: in the open
   std::unique_ptr<client::Transport> transport;
   std::unique_ptr<client::Client> client;
 };
@@ -25,7 +27,13 @@ Result<std::unique_ptr<ClientSession>> ClientSession::open(const ConnectOptions&
   BASCULE_TRY_ASSIGN(client_options.token, secret(options.token));
   BASCULE_TRY_ASSIGN(client_options.request_timeout, model::parse_duration(options.timeout));
   auto parts = std::make_unique<Parts>();
-  parts->transport = rpc::make_rpc_transport(parts->loop, parts->network);
+  if (options.tls || !options.tls_ca.empty() || !options.tls_cert.empty() ||
+      !options.tls_key.empty()) {
+    BASCULE_TRY_ASSIGN(parts->tls,
+                       io::TlsClientContext::open(
+                           parts->loop, {options.tls_ca, options.tls_cert, options.tls_key}));
+  }
+  parts->transport = rpc::make_rpc_transport(parts->loop, parts->network, parts->tls.get());
   parts->client =
       client::make_client(parts->loop, *parts->transport, parts->random, std::move(client_options));
   return std::unique_ptr<ClientSession>(new ClientSession(std::move(parts)));

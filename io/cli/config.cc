@@ -82,6 +82,14 @@ const Names<DiskKind>& disk_names() {
   return names;
 }
 
+const Names<std::optional<env::TlsMode>>& tls_mode_names() {
+  static const Names<std::optional<env::TlsMode>> names{{"auto", std::nullopt},
+                                                        {"off", env::TlsMode::off},
+                                                        {"allow", env::TlsMode::allow},
+                                                        {"require", env::TlsMode::require}};
+  return names;
+}
+
 Status set_size(uint64_t& out, const std::string& text) {
   BASCULE_TRY_ASSIGN(out, model::parse_size(text));
   return {};
@@ -101,6 +109,41 @@ Setting secret_setting(std::string_view name, std::string_view help, std::string
             return {};
           },
           [member](const Config& c) { return (c.*member).empty() ? "" : "(set)"; }};
+}
+
+Setting file_setting(std::string_view name, std::string_view help, std::string Config::* member) {
+  return {name, help, false,
+          [member](Config& c, const std::string& t) -> Status {
+            c.*member = t;
+            return {};
+          },
+          [member](const Config& c) { return c.*member; }};
+}
+
+Setting tls_mode_setting(std::string_view name, std::string_view help,
+                         std::optional<env::TlsMode> Config::* member) {
+  return {name, help, false,
+          [member](Config& c, const std::string& t) {
+            return set_name(c.*member, t, tls_mode_names());
+          },
+          [member](const Config& c) { return show_name(c.*member, tls_mode_names()); }};
+}
+
+void add_tls_settings(std::vector<Setting>& out) {
+  out.push_back(file_setting("tls_cert", "PEM file with the certificate of all listeners",
+                             &Config::tls_cert));
+  out.push_back(file_setting("tls_key", "PEM file with its key", &Config::tls_key));
+  out.push_back(file_setting("tls_client_ca",
+                             "PEM file with the authorities of clients' certificates",
+                             &Config::tls_client_ca));
+  out.push_back({"tls_client_required", "whether every client must show a certificate", false,
+                 [](Config& c, const std::string& t) { return set_bool(c.tls_client_required, t); },
+                 [](const Config& c) { return c.tls_client_required ? "true" : "false"; }});
+  out.push_back(tls_mode_setting("nats_tls",
+                                 "off, allow, require, or auto: require where tls_cert is set",
+                                 &Config::nats_tls));
+  out.push_back(tls_mode_setting("rpc_tls", "off, require, or auto: require where tls_cert is set",
+                                 &Config::rpc_tls));
 }
 
 std::vector<Setting> make_settings() {
@@ -127,6 +170,7 @@ std::vector<Setting> make_settings() {
                                &Config::rpc_token));
   out.push_back(secret_setting("nats_token", "token that NATS clients must show: @FILE or env:NAME",
                                &Config::nats_token));
+  add_tls_settings(out);
   out.push_back({"insecure_bind", "accept a listener beyond loopback without authentication", false,
                  [](Config& c, const std::string& t) { return set_bool(c.insecure_bind, t); },
                  [](const Config& c) { return c.insecure_bind ? "true" : "false"; }});
@@ -289,16 +333,47 @@ std::string print_config(const LoadedConfig& loaded) {
   return out;
 }
 
+env::TlsMode tls_mode(const Config& config, const std::optional<env::TlsMode>& of_listener) {
+  if (of_listener) return *of_listener;
+  return config.tls_cert.empty() ? env::TlsMode::off : env::TlsMode::require;
+}
+
+namespace {
+
+Status check_tls(const Config& config) {
+  if (config.tls_cert.empty() != config.tls_key.empty())
+    return fail(Errc::invalid, "tls_cert and tls_key go together: one of them is not set");
+  if (!config.tls_client_ca.empty() && config.tls_cert.empty())
+    return fail(Errc::invalid, "tls_client_ca is of no use without tls_cert and tls_key");
+  const auto check = [&](const char* name, const std::optional<env::TlsMode>& mode) -> Status {
+    if (tls_mode(config, mode) == env::TlsMode::off || !config.tls_cert.empty()) return {};
+    return fail(Errc::invalid, std::string(name) + " asks for TLS: set tls_cert and tls_key");
+  };
+  BASCULE_TRY(check("nats_tls", config.nats_tls));
+  BASCULE_TRY(check("rpc_tls", config.rpc_tls));
+  if (config.rpc_tls == env::TlsMode::allow)
+    return fail(Errc::invalid, "rpc_tls = allow: the RPC port has TLS for all clients or for none");
+  return {};
+}
+
+}  // namespace
+
 Status check_config(const Config& config) {
+  BASCULE_TRY(check_tls(config));
   const auto check = [&](const char* name, const std::optional<env::Address>& address,
-                         const std::string& token) -> Status {
+                         const std::string& token,
+                         const std::optional<env::TlsMode>& mode) -> Status {
     if (!address || env::is_loopback(*address) || !token.empty() || config.insecure_bind) return {};
+    if (tls_mode(config, mode) == env::TlsMode::require && !config.tls_client_ca.empty() &&
+        config.tls_client_required)
+      return {};
     return fail(Errc::invalid, std::string(name) + " = " + address->to_string() +
                                    ": beyond loopback without authentication; set " + name +
-                                   "_token, or insecure_bind if it is meant");
+                                   "_token, or tls_client_ca for client certificates, or " +
+                                   "insecure_bind if it is meant");
   };
-  BASCULE_TRY(check("nats", config.nats, config.nats_token));
-  BASCULE_TRY(check("rpc", config.rpc, config.rpc_token));
+  BASCULE_TRY(check("nats", config.nats, config.nats_token, config.nats_tls));
+  BASCULE_TRY(check("rpc", config.rpc, config.rpc_token, config.rpc_tls));
   if (config.peers || config.http)
     return fail(Errc::invalid, "peers and http: this version has no such listener; leave them off");
   return {};

@@ -15,6 +15,7 @@
 #include "src/base/time.h"
 #include "src/base/trace.h"
 #include "src/env/network.h"
+#include "src/env/tls.h"
 
 namespace bascule::cli {
 
@@ -29,6 +30,12 @@ struct Config {
   std::optional<env::Address> http;
   std::string rpc_token;   // empty: none
   std::string nats_token;  // empty: none
+  std::string tls_cert;    // PEM files; empty: none
+  std::string tls_key;
+  std::string tls_client_ca;
+  bool tls_client_required = true;       // where tls_client_ca is set
+  std::optional<env::TlsMode> nats_tls;  // nullopt: `require` where tls_cert is set, else `off`
+  std::optional<env::TlsMode> rpc_tls;
   bool insecure_bind = false;
   TraceLevel log_level = TraceLevel::info;
   DiskKind disk = DiskKind::automatic;
@@ -36,6 +43,9 @@ struct Config {
   uint64_t disk_bytes_max = 0;  // 0: what the disk has
   Duration drain_timeout = seconds(30);
 };
+
+// What nats_tls or rpc_tls comes to.
+env::TlsMode tls_mode(const Config& config, const std::optional<env::TlsMode>& of_listener);
 
 // One setting. `name` is written with '_'.
 struct Setting {
@@ -71,7 +81,8 @@ Result<LoadedConfig> load_config(const ConfigSources& sources);
 // The effective configuration as TOML, each line with where its value came from.
 std::string print_config(const LoadedConfig& loaded);
 
-// Refuses listeners on other than loopback addresses without authentication, unless insecure_bind.
+// Refuses listeners on other than loopback addresses without authentication (a token, or TLS with a client
+// certificate required), unless insecure_bind; and TLS settings that make no sense together.
 Status check_config(const Config& config);
 
 // "HOST:PORT", "off" gives nullopt.
