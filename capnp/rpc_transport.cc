@@ -205,15 +205,14 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
     env::TlsHandshake handshake;
     handshake.timeout = timeout_;
     // Weak: the handshake is ours, and may be dropped with us.
-    securing_ = tls_->connect(
-        std::move(*stream), host_, std::move(handshake),
-        [weak = weak_from_this()](Status status) {
-          const auto self = weak.lock();
-          if (!self) return;
-          auto secured = std::exchange(self->securing_, nullptr);
-          if (!status) return self->finish(fail(std::move(status.error())));
-          self->login(std::move(secured));
-        });
+    securing_ = tls_->connect(std::move(*stream), host_, std::move(handshake),
+                              [weak = weak_from_this()](Status status) {
+                                const auto self = weak.lock();
+                                if (!self) return;
+                                auto secured = std::exchange(self->securing_, nullptr);
+                                if (!status) return self->finish(fail(std::move(status.error())));
+                                self->login(std::move(secured));
+                              });
   }
 
   void login(std::unique_ptr<env::Stream> stream) {
@@ -229,9 +228,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
   // Nothing but the login has been sent, so an end of the connection leaves nothing open.
   Error refusal(Error error) const {
     // Where the stream knows better: the other side speaks TLS, or does not take our certificate.
-    if (const auto& broken = wire_->stream().broken();
-        broken && broken->code != Errc::connection_lost)
-      return *broken;
+    if (auto known = wire_->stream().refusal()) return *std::move(known);
     if (error.code == Errc::outcome_unknown) error.code = Errc::connection_lost;
     if (error.code == Errc::internal) error.code = Errc::unsupported;
     return error;
@@ -268,8 +265,8 @@ class RpcTransport final : public client::Transport {
   void connect(env::Address server, std::string token, Duration timeout,
                env::Done<std::unique_ptr<client::Connection>> done) override {
     std::erase_if(connecting_, [](const auto& weak) { return weak.expired(); });
-    const auto connecting = std::make_shared<Connecting>(guest_, tls_, std::move(token),
-                                                         alive_.wrap(std::move(done)));
+    const auto connecting =
+        std::make_shared<Connecting>(guest_, tls_, std::move(token), alive_.wrap(std::move(done)));
     connecting_.push_back(connecting);
     connecting->start(network_, std::move(server), timeout);
   }

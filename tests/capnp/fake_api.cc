@@ -169,8 +169,9 @@ broker::StreamStatus FakeApi::status(StreamId id) const {
   return out;
 }
 
-void FakeApi::create_stream(const broker::Principal&, broker::CreateStream request,
+void FakeApi::create_stream(const broker::Principal& who, broker::CreateStream request,
                             env::Done<broker::StreamStatus> done) {
+  last_principal_ = who.name;
   last_create_ = request;
   const StreamId id = add_stream(request.config.name, request.config.partitions);
   streams_[id] = request.config;

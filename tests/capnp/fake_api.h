@@ -35,6 +35,8 @@ class FakeApi final : public broker::Api {
   Log& log(StreamId stream, uint32_t partition = 0) {
     return logs_[{stream, PartitionIndex(partition)}];
   }
+  // Who asked last to create a stream.
+  const std::string& last_principal() const { return last_principal_; }
   // All values of the log, in order.
   std::vector<std::string> values(StreamId stream, uint32_t partition = 0);
   // Adds a batch of these values as if it had been published.
@@ -98,6 +100,7 @@ class FakeApi final : public broker::Api {
   uint64_t delivered_bytes_ = 0;
   std::set<FakeSubscription*> subscriptions_;
   std::optional<broker::CreateStream> last_create_;
+  std::string last_principal_;
 };
 
 }  // namespace bascule::rpc
