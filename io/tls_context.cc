@@ -29,8 +29,13 @@ Result<SslContextPtr> make_context(const SSL_METHOD* method) {
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   // An idle connection keeps no record buffers.
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
-  // TLS 1.2: forward secrecy and authenticated encryption only. The list of 1.3 is OpenSSL's.
-  if (SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+  // TLS 1.2: forward secrecy and authenticated encryption only. AES-128 first in both versions: it is the
+  // faster one, and nobody breaks either.
+  if (SSL_CTX_set_ciphersuites(context.get(),
+                               "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                               "TLS_CHACHA20_POLY1305_SHA256") != 1 ||
+      SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20") !=
+          1)
     return fail(Errc::invalid, "TLS: " + openssl_error());
   return context;
 }
