@@ -18,9 +18,9 @@ void add_connect_options(CLI::App& command, ConnectOptions& options) {
       .add_option("--tls-ca", options.tls_ca, "speak TLS: PEM file of who may sign the broker's")
       ->envname("BASCULE_TLS_CA");
   command.add_option("--tls-cert", options.tls_cert, "PEM file of this client's certificate")
-      ->envname("BASCULE_TLS_CERT");
+      ->envname("BASCULE_TLS_CLIENT_CERT");
   command.add_option("--tls-key", options.tls_key, "PEM file of its key")
-      ->envname("BASCULE_TLS_KEY");
+      ->envname("BASCULE_TLS_CLIENT_KEY");
   command.add_flag("--json", options.json, "one JSON object per line");
 }
 

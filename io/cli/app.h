@@ -30,6 +30,8 @@ struct ConnectOptions {
   std::string tls_cert;  // what this client shows, with its key
   std::string tls_key;
   bool json = false;
+
+  bool secured() const { return tls || !tls_ca.empty() || !tls_cert.empty() || !tls_key.empty(); }
 };
 
 // Adds --server, --token, --timeout, --tls, --tls-ca, --tls-cert, --tls-key and --json.

@@ -27,8 +27,7 @@ Result<std::unique_ptr<ClientSession>> ClientSession::open(const ConnectOptions&
   BASCULE_TRY_ASSIGN(client_options.token, secret(options.token));
   BASCULE_TRY_ASSIGN(client_options.request_timeout, model::parse_duration(options.timeout));
   auto parts = std::make_unique<Parts>();
-  if (options.tls || !options.tls_ca.empty() || !options.tls_cert.empty() ||
-      !options.tls_key.empty()) {
+  if (options.secured()) {
     BASCULE_TRY_ASSIGN(parts->tls,
                        io::TlsClientContext::open(
                            parts->loop, {options.tls_ca, options.tls_cert, options.tls_key}));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <nats/nats.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include <chrono>
 #include <filesystem>
@@ -71,6 +72,17 @@ TEST_F(TlsTour, who_shows_a_certificate_publishes_and_reads) {
   EXPECT_EQ(natsConnection_Connect(&connection, options), NATS_OK);
   natsConnection_Destroy(connection);
   natsOptions_Destroy(options);
+}
+
+TEST_F(TlsTour, the_environment_may_name_the_clients_files) {
+  const std::pair<const char*, std::string> variables[] = {
+      {"BASCULE_TLS_CA", file("ca.pem")},
+      {"BASCULE_TLS_CLIENT_CERT", file("client.pem")},
+      {"BASCULE_TLS_CLIENT_KEY", file("client-key.pem")}};
+  for (const auto& [name, value] : variables) setenv(name, value.c_str(), 1);
+  const CommandResult listed = broker_.command({"stream", "ls"});
+  for (const auto& [name, value] : variables) unsetenv(name);
+  EXPECT_EQ(listed.exit_status, 0) << listed.error;
 }
 
 TEST_F(TlsTour, who_does_not_is_told_why) {
