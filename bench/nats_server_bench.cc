@@ -38,6 +38,12 @@ class TakesAll final : public broker::Api {
     std::abort();
   }
   void delete_stream(const broker::Principal&, StreamId, env::Done<void>) override { std::abort(); }
+  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus>) override {
+    std::abort();
+  }
+  void change_cluster(const broker::Principal&, broker::ClusterChange, env::Done<void>) override {
+    std::abort();
+  }
   void publish(const broker::Principal&, broker::Publish request,
                env::Done<broker::PublishAck> done) override {
     const auto header = model::decode_batch_header(request.batch, 0);

@@ -70,6 +70,13 @@ class NullSink final : public broker::Api {
   void delete_stream(const broker::Principal&, StreamId, env::Done<void> done) override {
     refuse(std::move(done));
   }
+  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) override {
+    refuse(std::move(done));
+  }
+  void change_cluster(const broker::Principal&, broker::ClusterChange,
+                      env::Done<void> done) override {
+    refuse(std::move(done));
+  }
   void subscribe(const broker::Principal&, broker::Subscribe, broker::Subscriber&,
                  env::Done<broker::SubscribeStarted> done) override {
     refuse(std::move(done));

@@ -58,6 +58,7 @@ struct Session {
   node @3 :UInt32;          # the broker that answers
   messageBytesMax @4 :UInt32;  # bytes; a greater message ends the connection
   batchBytesMax @5 :UInt32;    # bytes of one batch, header and body
+  cluster @6 :Cluster;
 }
 
 # --- Streams -------------------------------------------------------------------------------------------
@@ -252,4 +253,59 @@ interface Subscriber {
   deliver @0 (delivery :Delivery) -> stream;
   # Last call.
   end @1 (end :SubscriptionEnd) -> ();
+}
+
+# --- The cluster ---------------------------------------------------------------------------------------
+
+enum MemberRole {
+  none @0;                  # registered, and not in the group that keeps the metadata
+  learner @1;
+  voter @2;
+}
+
+enum BrokerState {
+  unknown @0;               # never registered
+  fenced @1;                # its session is over, or it is starting
+  up @2;
+}
+
+struct MemberStatus {
+  node @0 :UInt32;
+  storageLow @1 :UInt64;
+  storageHigh @2 :UInt64;
+  role @3 :MemberRole;
+  state @4 :BrokerState;
+  reachable @5 :Bool;       # heard of by the controller just now
+  behind @6 :UInt64;        # entries of the metadata that it lacks
+  incarnation @7 :UInt64;
+  host @8 :Text;            # failure domain
+  peers @9 :Text;           # HOST:PORT
+  rpc @10 :Text;            # HOST:PORT
+}
+
+struct ClusterStatus {
+  clusterLow @0 :UInt64;
+  clusterHigh @1 :UInt64;
+  answeredBy @2 :UInt32;
+  controller @3 :UInt32;    # 0: none is known
+  term @4 :UInt64;
+  featureLevel @5 :UInt32;
+  members @6 :List(MemberStatus);
+  partitions @7 :UInt64;
+  partitionsOffline @8 :UInt64;
+  problems @9 :List(Text);  # sentences for people; none: healthy
+}
+
+enum ClusterVerb {
+  add @0;                   # a broker that has joined becomes a voter, in the place of `replaces` if given
+  remove @1;
+  transfer @2;              # leadership of the metadata
+}
+
+interface Cluster {
+  # What the answering broker knows, and the controller where there is one.
+  status @0 (budgetNs :UInt64) -> (failure :Failure, status :ClusterStatus);
+  # Answered when the change is under way.
+  change @1 (verb :ClusterVerb, node :UInt32, replaces :UInt32, budgetNs :UInt64)
+      -> (failure :Failure);
 }

@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -40,6 +41,7 @@ struct Encode {
       item.setLastEpoch(report.last_epoch.value);
       item.setLeo(report.leo.value);
     }
+    write_address(r.initAddress(), c);
   }
   void operator()(const controller::UnfenceBroker& c) {
     write(out.initUnfenceBroker(), c.node, c.incarnation);
@@ -89,6 +91,25 @@ struct Encode {
     r.setNode(c.node.value);
     r.setDecided(c.decided.ns);
   }
+  void operator()(const controller::UnregisterBroker& c) {
+    write(out.initUnregisterBroker(), c.node, c.incarnation);
+  }
+  void operator()(const controller::DeclareStorageLost& c) {
+    write(out.initDeclareStorageLost(), c.storage);
+  }
+  void operator()(const controller::FinalizeFeatureLevel& c) {
+    out.setFinalizeFeatureLevel(c.level);
+  }
+  void operator()(const controller::SetSetting& c) {
+    auto r = out.initSetSetting();
+    r.setName(c.name);
+    r.setValue(c.value);
+  }
+  void operator()(const controller::AllocateProducerIds& c) {
+    auto r = out.initAllocateProducerIds();
+    write(r.initBroker(), c.node, c.incarnation);
+    r.setCount(c.count);
+  }
 };
 
 struct ItemCount {
@@ -99,6 +120,20 @@ struct ItemCount {
   template <class Other>
   size_t operator()(const Other&) const {
     return 1;
+  }
+};
+
+struct LongestLabel {
+  size_t operator()(const controller::RegisterBroker& c) const {
+    return std::max(
+        {c.endpoints.peers.size(), c.endpoints.rpc.size(), c.endpoints.nats.size(), c.host.size()});
+  }
+  size_t operator()(const controller::SetSetting& c) const {
+    return std::max(c.name.size(), c.value.size());
+  }
+  template <class Other>
+  size_t operator()(const Other&) const {
+    return 0;
   }
 };
 
@@ -124,6 +159,7 @@ Result<controller::Command> read(schema::RegisterBroker::Reader in) {
     report.last_epoch = Epoch(item.getLastEpoch());
     report.leo = Offset(item.getLeo());
   }
+  BASCULE_TRY(read_address(in.getAddress(), c));
   return c;
 }
 
@@ -175,6 +211,18 @@ Result<controller::Command> read(schema::ElectUnclean::Reader in) {
                                   NodeId(in.getNode()), WallTime{in.getDecided()}};
 }
 
+Result<controller::Command> read(schema::Setting::Reader in) {
+  controller::SetSetting c;
+  BASCULE_TRY_ASSIGN(c.name, read_label(in.getName()));
+  BASCULE_TRY_ASSIGN(c.value, read_label(in.getValue()));
+  return c;
+}
+
+Result<controller::Command> read(schema::AllocateProducerIds::Reader in) {
+  const controller::BrokerLife broker = read(in.getBroker());
+  return controller::AllocateProducerIds{broker.node, broker.incarnation, in.getCount()};
+}
+
 Result<controller::Command> read(schema::Command::Reader in) {
   if (in.getFormat() != k_metadata_format)
     return fail(in.getFormat() == 0 ? Errc::corrupt : Errc::unsupported,
@@ -193,6 +241,16 @@ Result<controller::Command> read(schema::Command::Reader in) {
     case schema::Command::REPORT_REPLICA: return read(in.getReportReplica());
     case schema::Command::END_ELECTION_WAIT: return read(in.getEndElectionWait());
     case schema::Command::ELECT_UNCLEAN: return read(in.getElectUnclean());
+    case schema::Command::UNREGISTER_BROKER: {
+      const controller::BrokerLife life = read(in.getUnregisterBroker());
+      return controller::UnregisterBroker{life.node, life.incarnation};
+    }
+    case schema::Command::DECLARE_STORAGE_LOST:
+      return controller::DeclareStorageLost{read(in.getDeclareStorageLost())};
+    case schema::Command::FINALIZE_FEATURE_LEVEL:
+      return controller::FinalizeFeatureLevel{in.getFinalizeFeatureLevel()};
+    case schema::Command::SET_SETTING: return read(in.getSetSetting());
+    case schema::Command::ALLOCATE_PRODUCER_IDS: return read(in.getAllocateProducerIds());
   }
   return fail(Errc::unsupported, "metadata: a command of a later program (kind " +
                                      std::to_string(static_cast<unsigned>(in.which())) + ")");
@@ -201,6 +259,8 @@ Result<controller::Command> read(schema::Command::Reader in) {
 }  // namespace
 
 Result<Bytes> MetadataCodec::encode_command(const controller::Command& command) const {
+  if (std::visit(LongestLabel{}, command) > controller::k_label_bytes_max)
+    return fail(Errc::invalid, "metadata: a name, value or endpoint is too long");
   if (std::visit(ItemCount{}, command) > controller::k_command_items_max)
     return fail(Errc::too_large, "metadata: a command with too many items");
   ::capnp::MallocMessageBuilder message;

@@ -1,4 +1,4 @@
-// The metadata's commands and snapshots in Cap'n Proto (capnp/metadata.capnp), one message each, unpacked.
+// The metadata's commands and snapshots in Cap'n Proto (capnp/metadata.capnp), one message each; snapshots are packed.
 // Decoding takes any bytes: what is cut, points outside, loops or claims more than it holds is `corrupt`;
 // what a later program made is `unsupported`.
 #pragma once

@@ -66,6 +66,9 @@ class KjStream final : public ::capnp::MessageStream {
   void on_drained(env::Task task) { drained_ = std::move(task); }
   // Why the stream is broken, if it is.
   const std::optional<Error>& broken() const { return broken_; }
+  // Why there can be no talking to the other side, where that is known: it speaks TLS and this stream does
+  // not, or it does not accept our certificate.
+  std::optional<Error> refusal() const;
   // Breaks the stream at once.
   void abort();
 
@@ -124,6 +127,7 @@ class KjStream final : public ::capnp::MessageStream {
   size_t message_filled_ = 0;
   bool reading_ = false;
   bool read_ended_ = false;  // the peer ended its direction
+  bool speaks_tls_ = false;  // it does, where a message should begin
   ::capnp::ReaderOptions reader_options_;
   kj::Own<kj::PromiseFulfiller<MaybeMessage>> read_fulfiller_;
   std::shared_ptr<MessageBuffers> live_;  // memory of the messages that are alive

@@ -17,6 +17,7 @@ constexpr size_t k_input_bytes = 32 << 10;
 constexpr size_t k_word = sizeof(word);
 // As the library: more segments are taken for an attack.
 constexpr size_t k_segments_max = 512;
+constexpr const char* k_speaks_tls = "the other side speaks TLS, this one does not";
 // Messages from this size on can give away slices of their memory.
 constexpr size_t k_sliceable_bytes = 4 << 10;
 
@@ -46,6 +47,13 @@ class MessageBuffers {
 };
 
 namespace {
+
+// A TLS record (RFC 8446 §5.1) where a message should begin: as a segment table it would be of more
+// segments than any message has.
+bool looks_like_tls(ByteView bytes) {
+  return bytes.size() >= 3 && bytes[0] >= 0x14 && bytes[0] <= 0x17 && bytes[1] == 3 &&
+         bytes[2] <= 4;
+}
 
 size_t segment_count(const uint8_t* table) { return size_t{load_le<uint32_t>(table)} + 1; }
 size_t table_bytes(size_t segments) { return (segments / 2 + 1) * k_word; }
@@ -141,6 +149,11 @@ std::optional<kj::Own<::capnp::MessageReader>> KjStream::take_message() {
   if (!message_) {
     const uint8_t* const table = input_.data() + read_begin_;
     const size_t available = read_end_ - read_begin_;
+    if (looks_like_tls({table, available})) {
+      speaks_tls_ = true;
+      fail_read(broken_format(k_speaks_tls));
+      return std::nullopt;
+    }
     if (available < k_word) return std::nullopt;
     const size_t segments = segment_count(table);
     if (segments > k_segments_max) {
@@ -166,6 +179,12 @@ std::optional<kj::Own<::capnp::MessageReader>> KjStream::take_message() {
   if (message_filled_ < message_.size()) return std::nullopt;
   return kj::heap<BufferMessage>(std::exchange(message_, {}), message_table_bytes_, reader_options_,
                                  live_);
+}
+
+std::optional<Error> KjStream::refusal() const {
+  if (speaks_tls_) return Error{Errc::unsupported, k_speaks_tls};
+  if (broken_ && broken_->code != Errc::connection_lost) return broken_;
+  return std::nullopt;
 }
 
 void KjStream::read_more() {

@@ -58,6 +58,11 @@ struct Command {
     reportReplica @7 :ReportReplica;
     endElectionWait @8 :List(WaitedPartition);
     electUnclean @9 :ElectUnclean;
+    unregisterBroker @10 :BrokerLife;
+    declareStorageLost @11 :Uuid;
+    finalizeFeatureLevel @12 :UInt32;
+    setSetting @13 :Setting;
+    allocateProducerIds @14 :AllocateProducerIds;
   }
 }
 
@@ -84,6 +89,26 @@ struct RegisterBroker {
   replaces @3 :UInt64;
   rolledBack @4 :Bool;
   reports @5 :List(ReplicaReport);
+  address @6 :BrokerAddress;
+}
+
+struct BrokerAddress {
+  peers @0 :Text;  # HOST:PORT; empty: none
+  rpc @1 :Text;
+  nats @2 :Text;
+  host @3 :Text;  # failure domain
+  featureLeast @4 :UInt32;
+  featureMost @5 :UInt32;
+}
+
+struct Setting {
+  name @0 :Text;
+  value @1 :Text;
+}
+
+struct AllocateProducerIds {
+  broker @0 :BrokerLife;
+  count @1 :UInt64;
 }
 
 struct CreateStream {
@@ -125,6 +150,7 @@ struct ElectUnclean {
 
 # --- Snapshots -------------------------------------------------------------------------------------
 
+# On disk: the number of words of the message, 8 bytes little-endian, then the message, packed.
 struct Snapshot {
   format @0 :UInt32;  # 1
   cluster @1 :Uuid;
@@ -137,6 +163,29 @@ struct Snapshot {
   lostStorages @8 :List(Uuid);
   # Of the table that was encoded: one that decodes to another is refused.
   stateHash @9 :Uuid;
+  nextProducer @10 :UInt64;
+  removedIncarnation @11 :UInt64;
+  settings @12 :List(Setting);
+  events @13 :List(Event);
+  eventsDropped @14 :EventPosition;
+
+  struct EventPosition {
+    index @0 :UInt64;
+    ordinal @1 :UInt32;
+  }
+
+  struct Event {
+    position @0 :EventPosition;
+    kind @1 :UInt16;  # src/model/event.h
+    node @2 :UInt32;
+    incarnation @3 :UInt64;
+    partition @4 :PartitionId;
+    epoch @5 :UInt64;
+    number @6 :UInt64;
+    nodes @7 :List(UInt32);
+    name @8 :Text;
+    detail @9 :Text;
+  }
 
   struct Broker {
     node @0 :UInt32;
@@ -144,6 +193,7 @@ struct Snapshot {
     incarnation @2 :UInt64;
     fenced @3 :Bool;
     registered @4 :UInt64;
+    address @5 :BrokerAddress;
   }
 
   struct Stream {

@@ -82,6 +82,11 @@ Result<model::StreamConfig> read(schema::StreamConfig::Reader in) {
   return c;
 }
 
+Result<std::string> read_label(::capnp::Text::Reader in) {
+  BASCULE_TRY(bounded(in, controller::k_label_bytes_max, "bytes in a label"));
+  return std::string(in.begin(), in.size());
+}
+
 Bytes finish(::capnp::MessageBuilder& message) {
   const kj::Array<::capnp::word> words = ::capnp::messageToFlatArray(message);
   const auto bytes = words.asBytes();

@@ -44,6 +44,29 @@ inline controller::BrokerLife read(metadata_schema::BrokerLife::Reader in) {
   return {NodeId(in.getNode()), Incarnation(in.getIncarnation())};
 }
 
+// Texts that are too long are `corrupt`.
+Result<std::string> read_label(::capnp::Text::Reader in);
+
+// Endpoints, host label and feature levels, of a registration or of an entry.
+template <class Broker>
+void write_address(metadata_schema::BrokerAddress::Builder out, const Broker& b) {
+  out.setPeers(b.endpoints.peers);
+  out.setRpc(b.endpoints.rpc);
+  out.setNats(b.endpoints.nats);
+  out.setHost(b.host);
+  out.setFeatureLeast(b.features.least);
+  out.setFeatureMost(b.features.most);
+}
+template <class Broker>
+Status read_address(metadata_schema::BrokerAddress::Reader in, Broker& b) {
+  BASCULE_TRY_ASSIGN(b.endpoints.peers, read_label(in.getPeers()));
+  BASCULE_TRY_ASSIGN(b.endpoints.rpc, read_label(in.getRpc()));
+  BASCULE_TRY_ASSIGN(b.endpoints.nats, read_label(in.getNats()));
+  BASCULE_TRY_ASSIGN(b.host, read_label(in.getHost()));
+  b.features = {in.getFeatureLeast(), in.getFeatureMost()};
+  return {};
+}
+
 void write(metadata_schema::StreamConfig::Builder out, const model::StreamConfig& c);
 Result<model::StreamConfig> read(metadata_schema::StreamConfig::Reader in);
 

@@ -17,6 +17,7 @@ class Server final : public RpcServer {
 
   ~Server() noexcept override {
     listener_.reset();
+    handshakes_.clear();
     sessions_.clear();
   }
 
@@ -39,13 +40,41 @@ class Server final : public RpcServer {
 
  private:
   void accept(std::unique_ptr<env::Stream> stream) {
-    if (sessions_.size() >= options_.limits.connections_max) {
+    if (sessions_.size() + handshakes_.size() >= options_.limits.connections_max) {
       context_.trace.probe("rpc.connections_full");
       return;
     }
     const uint64_t number = ++last_session_;
+    if (options_.tls == nullptr) return begin_session(number, std::move(stream), {});
+    env::TlsHandshake handshake;
+    handshake.timeout = options_.limits.login_timeout;
+    handshakes_.emplace(number,
+                        options_.tls->accept(std::move(stream), std::move(handshake),
+                                             alive_.wrap([this, number](const Status& status) {
+                                               secured(number, status);
+                                             })));
+  }
+
+  void secured(uint64_t number, const Status& status) {
+    auto stream = std::move(handshakes_.extract(number).mapped());
+    if (!status) {
+      context_.trace.probe("rpc.tls_refused");
+      // Who only goes away again is a health check or a port scan.
+      const TraceLevel level =
+          status.error().code == Errc::connection_lost ? TraceLevel::debug : TraceLevel::warning;
+      if (context_.trace.wants(level))
+        context_.trace.message(level, "rpc",
+                               stream->peer().to_string() + ": " + status.error().context);
+      return;
+    }
+    broker::Principal who{std::string(stream->identity().name())};
+    begin_session(number, std::move(stream), std::move(who));
+  }
+
+  void begin_session(uint64_t number, std::unique_ptr<env::Stream> stream, broker::Principal who) {
     auto& session =
-        sessions_.emplace(number, std::make_unique<Session>(context_, std::move(stream)))
+        sessions_
+            .emplace(number, std::make_unique<Session>(context_, std::move(stream), std::move(who)))
             .first->second;
     session->start(alive_.wrap([this, number] { sessions_.erase(number); }));
   }
@@ -56,6 +85,8 @@ class Server final : public RpcServer {
   std::unique_ptr<env::Listener> listener_;
   env::Address address_;
   uint64_t last_session_ = 0;
+  std::map<uint64_t, std::unique_ptr<env::TlsStream>>
+      handshakes_;  // connections before they are secured
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
   env::Scope alive_;
 };
@@ -63,9 +94,11 @@ class Server final : public RpcServer {
 }  // namespace
 
 Status check_rpc_options(const RpcServerOptions& options) {
-  if (options.token.empty() && !env::is_loopback(options.listen))
-    return fail(Errc::invalid, "the RPC port " + options.listen.to_string() +
-                                   " can be reached from other machines and needs a token");
+  const bool certified = options.tls != nullptr && options.tls->requires_identity();
+  if (options.token.empty() && !certified && !env::is_loopback(options.listen))
+    return fail(Errc::invalid,
+                "the RPC port " + options.listen.to_string() +
+                    " can be reached from other machines and needs a token or client certificates");
   return {};
 }
 

@@ -17,6 +17,7 @@
 #include "src/client/transport.h"
 #include "src/env/loop.h"
 #include "src/env/network.h"
+#include "src/env/tls.h"
 
 namespace bascule::rpc {
 
@@ -30,8 +31,8 @@ struct RpcLimits {
   // What one subscription may have on its way to the client, whatever credit it was given. Further
   // deliveries wait while the connection's queue is over half of `queued_bytes_max`.
   size_t subscription_bytes_max = 1 << 20;
-  size_t queued_bytes_max = 16 << 20;  // per connection
-  Duration login_timeout = seconds(10);
+  size_t queued_bytes_max = 16 << 20;    // per connection
+  Duration login_timeout = seconds(10);  // and as much for a TLS handshake before it
   // The deadline of a request that names none, and the longest that one may name.
   Duration request_budget_max = seconds(300);
 };
@@ -39,6 +40,9 @@ struct RpcLimits {
 struct RpcServerOptions {
   env::Address listen = {};  // port 0 picks one
   std::string token = {};    // empty: clients come without credentials, from loopback only
+  // Every connection begins with a TLS handshake; null: in the open. Outlives the server. Where it requires
+  // an identity, that takes the place of a token for a port that others can reach.
+  env::TlsServer* tls = nullptr;
   NodeId node = {};
   // Where clients reach the brokers of the cluster; called for each answer that says so.
   std::function<std::vector<client::NodeEndpoint>()> nodes = {};
@@ -47,8 +51,8 @@ struct RpcServerOptions {
   RpcLimits limits = {};
 };
 
-// `invalid` when the port could be reached from another machine and there is no token. Loopback is
-// what env::is_loopback says: a name that is not "localhost" is not taken on trust.
+// `invalid` when the port could be reached from another machine and there is neither a token nor TLS that
+// asks for certificates. Loopback is what env::is_loopback says: a name that is not "localhost" is not taken on trust.
 Status check_rpc_options(const RpcServerOptions& options);
 
 class RpcServer {

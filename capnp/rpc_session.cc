@@ -48,6 +48,7 @@ class BootstrapImpl final : public wire::Bootstrap::Server {
     session.setAdmin(make_admin(session_));
     session.setPublisher(make_publisher(session_));
     session.setReader(make_reader(session_));
+    session.setCluster(make_cluster(session_));
     session.setNode(session_.options().node.value);
     session.setMessageBytesMax(limits::k_message_bytes_max);
     session.setBatchBytesMax(limits::k_batch_bytes_max);
@@ -64,8 +65,9 @@ wire::Bootstrap::Client make_bootstrap(Session& session) {
   return kj::heap<BootstrapImpl>(session);
 }
 
-Session::Session(ServerContext& context, std::unique_ptr<env::Stream> stream)
+Session::Session(ServerContext& context, std::unique_ptr<env::Stream> stream, broker::Principal who)
     : context_(context),
+      who_(std::move(who)),
       stream_(context.guest, std::move(stream), limits::k_message_bytes_unauthenticated_max) {}
 
 Session::~Session() noexcept {

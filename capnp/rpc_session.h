@@ -36,7 +36,8 @@ class GatedSubscription;
 
 class Session {
  public:
-  Session(ServerContext& context, std::unique_ptr<env::Stream> stream);
+  // `who`: as the connection itself has proved; nobody without a certificate.
+  Session(ServerContext& context, std::unique_ptr<env::Stream> stream, broker::Principal who);
   ~Session() noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -127,5 +128,6 @@ wire::Bootstrap::Client make_bootstrap(Session& session);
 wire::Admin::Client make_admin(Session& session);
 wire::Publisher::Client make_publisher(Session& session);
 wire::Reader::Client make_reader(Session& session);
+wire::Cluster::Client make_cluster(Session& session);
 
 }  // namespace bascule::rpc

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "capnp/cluster_values.h"
 #include "capnp/rpc_wire.h"
 #include "capnp/wire_values.h"
 
@@ -74,6 +75,35 @@ class RpcConnection final : public client::Connection {
 
   void list_streams(MonotonicTime deadline, Answer<Streams> done) override {
     list_more({}, deadline, std::move(done));
+  }
+
+  void cluster_status(MonotonicTime deadline, Answer<broker::ClusterStatus> done) override {
+    wire_->call<broker::ClusterStatus>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().cluster.statusRequest();
+          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto& response) -> std::expected<broker::ClusterStatus, Failure> {
+          auto status = read_cluster(response.getStatus());
+          if (!status) return std::unexpected(Failure{status.error(), {}});
+          return std::move(*status);
+        },
+        std::move(done));
+  }
+
+  void change_cluster(broker::ClusterChange change, MonotonicTime deadline,
+                      Answer<void> done) override {
+    wire_->call<void>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().cluster.changeRequest();
+          request.setVerb(write_verb(change.verb));
+          request.setNode(change.node.value);
+          request.setReplaces(change.replaces.value);
+          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto&) -> std::expected<void, Failure> { return {}; }, std::move(done));
   }
 
   void publish(client::PublishRequest in, Answer<broker::PublishAck> done) override {
@@ -176,25 +206,49 @@ class RpcConnection final : public client::Connection {
 // One connection on its way: connected, then logged in, both within the time given.
 class Connecting final : public std::enable_shared_from_this<Connecting> {
  public:
-  Connecting(std::shared_ptr<KjGuest> guest, std::string token,
+  Connecting(std::shared_ptr<KjGuest> guest, env::TlsClient* tls, std::string token,
              env::Done<std::unique_ptr<client::Connection>> done)
-      : guest_(std::move(guest)), token_(std::move(token)), done_(std::move(done)) {}
+      : guest_(std::move(guest)), tls_(tls), token_(std::move(token)), done_(std::move(done)) {}
 
   void start(env::Network& network, env::Address server, Duration timeout) {
     timer_ = guest_->loop().after(timeout, [self = shared_from_this()] {
       self->finish(fail(Errc::deadline_exceeded, "the broker did not answer in time"));
     });
+    host_ = server.host;
+    timeout_ = timeout;
     network.connect(std::move(server), timeout,
                     [self = shared_from_this()](Result<std::unique_ptr<env::Stream>> stream) {
                       self->connected(std::move(stream));
                     });
   }
 
+  // The transport goes: nothing is called any more.
+  void drop() {
+    done_ = nullptr;
+    finish(fail(Errc::cancelled));
+  }
+
  private:
   void connected(Result<std::unique_ptr<env::Stream>> stream) {
     if (!done_) return;
     if (!stream) return finish(fail(std::move(stream.error())));
-    wire_ = std::make_shared<Wire>(guest_, std::move(*stream));
+    if (tls_ == nullptr) return login(std::move(*stream));
+    env::TlsHandshake handshake;
+    handshake.timeout = timeout_;
+    // Weak: the handshake is ours, and may be dropped with us.
+    securing_ = tls_->connect(std::move(*stream), host_, std::move(handshake),
+                              [weak = weak_from_this()](Status status) {
+                                const auto self = weak.lock();
+                                if (!self) return;
+                                auto secured = std::exchange(self->securing_, nullptr);
+                                if (!status) return self->finish(fail(std::move(status.error())));
+                                self->login(std::move(secured));
+                              });
+  }
+
+  void login(std::unique_ptr<env::Stream> stream) {
+    if (!done_) return;
+    wire_ = std::make_shared<Wire>(guest_, std::move(stream));
     wire_->login(token_, [self = shared_from_this()](std::expected<void, Failure> result) {
       if (!result) return self->finish(fail(self->refusal(std::move(result.error().error))));
       auto wire = std::exchange(self->wire_, nullptr);
@@ -203,7 +257,9 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
   }
 
   // Nothing but the login has been sent, so an end of the connection leaves nothing open.
-  static Error refusal(Error error) {
+  Error refusal(Error error) const {
+    // Where the stream knows better: the other side speaks TLS, or does not take our certificate.
+    if (auto known = wire_->stream().refusal()) return *std::move(known);
     if (error.code == Errc::outcome_unknown) error.code = Errc::connection_lost;
     if (error.code == Errc::internal) error.code = Errc::unsupported;
     return error;
@@ -211,38 +267,54 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
 
   void finish(Result<std::unique_ptr<client::Connection>> result) {
     guest_->loop().cancel(std::exchange(timer_, {}));
+    securing_.reset();
     if (wire_) std::exchange(wire_, nullptr)->close();
     if (auto done = std::exchange(done_, {})) done(std::move(result));
   }
 
   std::shared_ptr<KjGuest> guest_;
+  env::TlsClient* tls_;
   std::string token_;
   env::Done<std::unique_ptr<client::Connection>> done_;
-  env::TimerId timer_;
+  std::string host_;
+  Duration timeout_;
+  env::TimerId timer_;  // holds this until finish()
+  std::unique_ptr<env::TlsStream> securing_;
   std::shared_ptr<Wire> wire_;
 };
 
 class RpcTransport final : public client::Transport {
  public:
-  RpcTransport(env::Loop& loop, env::Network& network)
-      : network_(network), guest_(std::make_shared<KjGuest>(loop)) {}
+  RpcTransport(env::Loop& loop, env::Network& network, env::TlsClient* tls)
+      : network_(network), tls_(tls), guest_(std::make_shared<KjGuest>(loop)) {}
+  ~RpcTransport() noexcept override {
+    for (const auto& weak : connecting_) {
+      if (const auto connecting = weak.lock()) connecting->drop();
+    }
+  }
 
   void connect(env::Address server, std::string token, Duration timeout,
                env::Done<std::unique_ptr<client::Connection>> done) override {
-    std::make_shared<Connecting>(guest_, std::move(token), alive_.wrap(std::move(done)))
-        ->start(network_, std::move(server), timeout);
+    std::erase_if(connecting_, [](const auto& weak) { return weak.expired(); });
+    const auto connecting =
+        std::make_shared<Connecting>(guest_, tls_, std::move(token), alive_.wrap(std::move(done)));
+    connecting_.push_back(connecting);
+    connecting->start(network_, std::move(server), timeout);
   }
 
  private:
   env::Network& network_;
+  env::TlsClient* tls_;
   std::shared_ptr<KjGuest> guest_;
+  std::vector<std::weak_ptr<Connecting>> connecting_;
   env::Scope alive_;
 };
 
 }  // namespace
 
-std::unique_ptr<client::Transport> make_rpc_transport(env::Loop& loop, env::Network& network) {
-  return std::make_unique<RpcTransport>(loop, network);
+std::unique_ptr<client::Transport> make_rpc_transport(env::Loop& loop, env::Network& network,
+                                                      env::TlsClient* tls) {
+  return std::make_unique<RpcTransport>(loop, network, tls);
 }
 
 }  // namespace bascule::rpc

@@ -6,10 +6,14 @@
 #include "src/client/transport.h"
 #include "src/env/loop.h"
 #include "src/env/network.h"
+#include "src/env/tls.h"
 
 namespace bascule::rpc {
 
-// `loop` and `network` outlive the transport and its connections.
-std::unique_ptr<client::Transport> make_rpc_transport(env::Loop& loop, env::Network& network);
+// `loop`, `network` and `tls` outlive the transport and its connections. With `tls` every connection is
+// secured before anything is said, and the host of the broker's address is the name that its certificate
+// must be for; null: in the open.
+std::unique_ptr<client::Transport> make_rpc_transport(env::Loop& loop, env::Network& network,
+                                                      env::TlsClient* tls = nullptr);
 
 }  // namespace bascule::rpc

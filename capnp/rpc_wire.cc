@@ -90,7 +90,8 @@ void Wire::login(const std::string& token, client::Answer<void> done) {
       },
       [this](auto& response) -> std::expected<void, client::Failure> {
         const auto session = response.getSession();
-        capabilities_.emplace(session.getAdmin(), session.getPublisher(), session.getReader());
+        capabilities_.emplace(session.getAdmin(), session.getPublisher(), session.getReader(),
+                              session.getCluster());
         return {};
       },
       std::move(done));

@@ -33,6 +33,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
     wire::Admin::Client admin;
     wire::Publisher::Client publisher;
     wire::Reader::Client reader;
+    wire::Cluster::Client cluster;
   };
 
   Wire(std::shared_ptr<KjGuest> guest, std::unique_ptr<env::Stream> stream);

@@ -1,11 +1,14 @@
 // Snapshots of the metadata table: the other half of MetadataCodec.
 #include <capnp/message.h>
+#include <capnp/serialize-packed.h>
 #include <capnp/serialize.h>
+#include <kj/io.h>
 
 #include <utility>
 
 #include "capnp/command_codec.h"
 #include "capnp/metadata_values.h"
+#include "src/base/codec.h"
 #include "src/model/limits.h"
 
 namespace bascule::capnp_codec {
@@ -16,6 +19,8 @@ using capnp_codec::read;
 using capnp_codec::write;
 using controller::MetadataState;
 
+constexpr size_t k_settings_max = 1000;
+
 // --- Encoding --------------------------------------------------------------------------------------
 
 void write(schema::Snapshot::Broker::Builder out, const controller::BrokerEntry& b) {
@@ -24,6 +29,28 @@ void write(schema::Snapshot::Broker::Builder out, const controller::BrokerEntry&
   out.setIncarnation(b.incarnation.value);
   out.setFenced(b.fenced);
   out.setRegistered(b.registered.value);
+  write_address(out.initAddress(), b);
+}
+
+void write(schema::Snapshot::EventPosition::Builder out, const model::EventPosition& p) {
+  out.setIndex(p.index.value);
+  out.setOrdinal(p.ordinal);
+}
+
+void write(schema::Snapshot::Event::Builder out, const model::Event& e) {
+  write(out.initPosition(), e.position);
+  out.setKind(static_cast<uint16_t>(e.kind));
+  out.setNode(e.node.value);
+  out.setIncarnation(e.incarnation.value);
+  write(out.initPartition(), e.partition);
+  out.setEpoch(e.epoch.value);
+  out.setNumber(e.number);
+  if (!e.nodes.empty()) {
+    auto nodes = out.initNodes(static_cast<unsigned>(e.nodes.size()));
+    for (unsigned i = 0; i < nodes.size(); ++i) nodes.set(i, e.nodes[i].value);
+  }
+  if (!e.name.empty()) out.setName(e.name);
+  if (!e.detail.empty()) out.setDetail(e.detail);
 }
 
 void write(schema::Snapshot::Replica::Builder out, const controller::ReplicaEntry& r) {
@@ -46,7 +73,8 @@ void write(schema::Snapshot::Partition::Builder out, const controller::Partition
   for (unsigned i = 0; i < replicas.size(); ++i) write(replicas[i], p.replicas[i]);
   auto isr = out.initIsr(static_cast<unsigned>(p.isr.size()));
   for (unsigned i = 0; i < isr.size(); ++i) isr.set(i, p.isr[i].value);
-  auto elr = out.initElr(static_cast<unsigned>(p.elr.size()));
+  auto elr = p.elr.empty() ? ::capnp::List<uint32_t>::Builder()
+                           : out.initElr(static_cast<unsigned>(p.elr.size()));
   for (unsigned i = 0; i < elr.size(); ++i) elr.set(i, p.elr[i].value);
   out.setLeader(p.leader.value);
   out.setLeaderIncarnation(p.leader_incarnation.value);
@@ -72,9 +100,15 @@ void write(schema::Snapshot::Stream::Builder out, const controller::StreamEntry&
 
 // --- Decoding --------------------------------------------------------------------------------------
 
-controller::BrokerEntry read(schema::Snapshot::Broker::Reader in) {
-  return {NodeId(in.getNode()), read(in.getStorage()), Incarnation(in.getIncarnation()),
-          in.getFenced(), Index(in.getRegistered())};
+Result<controller::BrokerEntry> read(schema::Snapshot::Broker::Reader in) {
+  controller::BrokerEntry b;
+  b.node = NodeId(in.getNode());
+  b.storage = read(in.getStorage());
+  b.incarnation = Incarnation(in.getIncarnation());
+  b.fenced = in.getFenced();
+  b.registered = Index(in.getRegistered());
+  BASCULE_TRY(read_address(in.getAddress(), b));
+  return b;
 }
 
 controller::ReplicaEntry read(schema::Snapshot::Replica::Reader in) {
@@ -97,6 +131,29 @@ Result<std::vector<NodeId>> read(::capnp::List<uint32_t>::Reader in) {
   std::vector<NodeId> out;
   for (const uint32_t node : in) out.emplace_back(node);
   return out;
+}
+
+model::EventPosition read(schema::Snapshot::EventPosition::Reader in) {
+  return {Index(in.getIndex()), in.getOrdinal()};
+}
+
+Result<model::Event> read(schema::Snapshot::Event::Reader in) {
+  model::Event e;
+  e.position = read(in.getPosition());
+  const uint16_t kind = in.getKind();
+  if (kind == 0) return fail(Errc::corrupt, "metadata: an event of no kind");
+  if (kind > model::k_event_kinds)
+    return fail(Errc::unsupported, "metadata: an event of a later program");
+  e.kind = static_cast<model::EventKind>(kind);
+  e.node = NodeId(in.getNode());
+  e.incarnation = Incarnation(in.getIncarnation());
+  e.partition = read(in.getPartition());
+  e.epoch = Epoch(in.getEpoch());
+  e.number = in.getNumber();
+  BASCULE_TRY_ASSIGN(e.nodes, read(in.getNodes()));
+  BASCULE_TRY_ASSIGN(e.name, read_label(in.getName()));
+  BASCULE_TRY_ASSIGN(e.detail, read_label(in.getDetail()));
+  return e;
 }
 
 Result<controller::PartitionEntry> read(PartitionId id, schema::Snapshot::Partition::Reader in) {
@@ -147,7 +204,7 @@ Result<MetadataState> read(schema::Snapshot::Reader in) {
   state.next_assignment = AssignmentId(in.getNextAssignment());
   BASCULE_TRY(bounded(in.getBrokers(), controller::k_brokers_max, "brokers"));
   for (const auto item : in.getBrokers()) {
-    controller::BrokerEntry b = read(item);
+    BASCULE_TRY_ASSIGN(controller::BrokerEntry b, read(item));
     const NodeId node = b.node;
     if (!state.brokers.emplace(node, std::move(b)).second)
       return fail(Errc::corrupt, "metadata: two brokers " + node.to_string());
@@ -159,11 +216,66 @@ Result<MetadataState> read(schema::Snapshot::Reader in) {
     if (!state.streams.emplace(id, std::move(s)).second)
       return fail(Errc::corrupt, "metadata: two streams " + id.to_string());
   }
-  BASCULE_TRY(bounded(in.getLostStorages(), controller::k_command_items_max, "lost storages"));
+  state.next_producer = ProducerId(in.getNextProducer());
+  state.removed = Incarnation(in.getRemovedIncarnation());
+  BASCULE_TRY(bounded(in.getLostStorages(), controller::k_lost_storages_max, "lost storages"));
   for (const auto storage : in.getLostStorages()) state.lost_storages.insert(read(storage));
+  BASCULE_TRY(bounded(in.getSettings(), k_settings_max, "settings"));
+  for (const auto item : in.getSettings()) {
+    BASCULE_TRY_ASSIGN(std::string name, read_label(item.getName()));
+    BASCULE_TRY_ASSIGN(state.settings[std::move(name)], read_label(item.getValue()));
+  }
+  state.events.dropped = read(in.getEventsDropped());
+  BASCULE_TRY(bounded(in.getEvents(), controller::k_events_kept, "events"));
+  for (const auto item : in.getEvents()) {
+    BASCULE_TRY_ASSIGN(model::Event e, read(item));
+    state.events.kept.push_back(std::move(e));
+  }
   if (controller::state_hash(state) != read(in.getStateHash()))
     return fail(Errc::corrupt, "metadata: the snapshot's hash is another table's");
   return state;
+}
+
+// --- Packing ---------------------------------------------------------------------------------------
+//
+// Most bytes of a table's message are zero: packed it has a third of the size. A few bytes can unpack to a
+// thousand times as many, so the size is said first and bounded before anything is allocated.
+
+constexpr size_t k_length_bytes = 8;
+constexpr size_t k_unpacking_max = 1024;  // of the packed size
+constexpr uint64_t k_snapshot_bytes_max = 512 << 20;
+
+Bytes pack(const Bytes& message) {
+  kj::VectorOutputStream out(message.size() / 2 + 64);
+  {
+    ::capnp::_::PackedOutputStream packed(out);
+    packed.write(message.data(), message.size());
+  }
+  const auto body = out.getArray();
+  Bytes bytes(k_length_bytes + body.size());
+  store_le<uint64_t>(bytes.data(), message.size() / sizeof(::capnp::word));
+  std::copy(body.begin(), body.end(), bytes.begin() + k_length_bytes);
+  return bytes;
+}
+
+Result<Bytes> unpack(ByteView bytes) {
+  if (bytes.size() <= k_length_bytes) return fail(Errc::corrupt, "metadata: no snapshot");
+  const ByteView body = bytes.subspan(k_length_bytes);
+  const uint64_t words = load_le<uint64_t>(bytes.data());
+  if (words == 0 || words > k_snapshot_bytes_max / sizeof(::capnp::word) ||
+      words * sizeof(::capnp::word) / k_unpacking_max > body.size())
+    return fail(Errc::corrupt, "metadata: a snapshot of " + std::to_string(words) + " words");
+  Bytes message(words * sizeof(::capnp::word));
+  try {
+    kj::ArrayInputStream in({body.data(), body.size()});
+    ::capnp::_::PackedInputStream packed(in);
+    packed.read(message.data(), message.size());
+    if (in.tryGetReadBuffer().size() != 0)
+      return fail(Errc::corrupt, "metadata: bytes after the snapshot");
+  } catch (const kj::Exception& e) {
+    return fail(shape_error(e));
+  }
+  return message;
 }
 
 }  // namespace
@@ -186,12 +298,25 @@ Result<Bytes> MetadataCodec::encode_snapshot(const MetadataState& state) const {
   auto lost = out.initLostStorages(static_cast<unsigned>(state.lost_storages.size()));
   at = 0;
   for (const Uuid& storage : state.lost_storages) write(lost[at++], storage);
+  out.setNextProducer(state.next_producer.value);
+  out.setRemovedIncarnation(state.removed.value);
+  auto settings = out.initSettings(static_cast<unsigned>(state.settings.size()));
+  at = 0;
+  for (const auto& [name, value] : state.settings) {
+    settings[at].setName(name);
+    settings[at++].setValue(value);
+  }
+  write(out.initEventsDropped(), state.events.dropped);
+  auto events = out.initEvents(static_cast<unsigned>(state.events.kept.size()));
+  at = 0;
+  for (const model::Event& event : state.events.kept) write(events[at++], event);
   write(out.initStateHash(), controller::state_hash(state));
-  return finish(message);
+  return pack(finish(message));
 }
 
 Result<MetadataState> MetadataCodec::decode_snapshot(ByteView bytes) const {
-  return decode_message<schema::Snapshot>(bytes,
+  BASCULE_TRY_ASSIGN(const Bytes message, unpack(bytes));
+  return decode_message<schema::Snapshot>(message,
                                           [](schema::Snapshot::Reader root) { return read(root); });
 }
 

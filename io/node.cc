@@ -3,15 +3,25 @@
 #include <utility>
 
 #include "capnp/command_codec.h"
+#include "capnp/controller_message_codec.h"
+#include "capnp/peer_codec.h"
 #include "capnp/rpc_server.h"
 #include "io/asio_network.h"
 #include "io/entropy.h"
 #include "io/make_disk.h"
+#include "io/peer_secret.h"
 #include "src/env/world.h"
 #include "src/nats/recorder.h"
 #include "src/nats/server.h"
 
 namespace bascule::io {
+namespace {
+
+void say_certificate(Tracer& trace, const TlsServerContext& tls) {
+  trace.message(tls.expired() ? TraceLevel::warning : TraceLevel::info, "tls", tls.describe());
+}
+
+}  // namespace
 
 // Members go in the reverse of this order: the front ends before the broker, the broker before its world.
 struct Node::Parts {
@@ -29,6 +39,11 @@ struct Node::Parts {
   Prng random;
   env::World world;
   capnp_codec::MetadataCodec codec;
+  capnp_codec::PeerCodec peer_codec;
+  capnp_codec::ControllerMessageCodec message_codec;
+  std::unique_ptr<peers::Authenticator> authenticator;
+  std::optional<controller::ClusterParts> cluster_parts;
+  std::unique_ptr<TlsServerContext> tls;  // null: nobody speaks it
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<nats::Recorder> recorder;
   std::unique_ptr<nats::Server> nats;
@@ -42,7 +57,14 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
       : parts_(std::move(parts)), done_(std::move(done)) {}
 
   void open() {
-    broker::open_broker(parts_->world, parts_->options.broker, parts_->codec,
+    Parts& p = *parts_;
+    auto authenticator = make_authenticator(p.options.cluster_secret);
+    if (!authenticator) return fail_with(named("cluster_secret", std::move(authenticator.error())));
+    p.authenticator = std::move(*authenticator);
+    p.cluster_parts.emplace(p.peer_codec, p.message_codec, *p.authenticator);
+    if (p.options.rpc) p.options.broker.controller.endpoints.rpc = p.options.rpc->to_string();
+    if (p.options.nats) p.options.broker.controller.endpoints.nats = p.options.nats->to_string();
+    broker::open_broker(p.world, p.options.broker, p.codec, &*p.cluster_parts,
                         [self = shared_from_this()](auto result) {
                           if (!result) return self->fail_with(std::move(result.error()));
                           self->parts_->broker = std::move(*result);
@@ -51,6 +73,13 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
   }
 
  private:
+  static Result<std::unique_ptr<peers::Authenticator>> make_authenticator(
+      const std::string& secret) {
+    if (secret.empty())
+      return std::unique_ptr<peers::Authenticator>(std::make_unique<peers::NoAuthenticator>());
+    return make_secret_authenticator(secret);
+  }
+
   void start_nats() {
     Parts& p = *parts_;
     if (!p.options.nats) return start_rpc();
@@ -58,6 +87,8 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
     nats::ServerOptions options;
     options.listen = *p.options.nats;
     options.auth_token = p.options.nats_token;
+    options.tls_mode = p.options.tls.nats;
+    if (options.tls_mode != env::TlsMode::off) options.tls = p.tls.get();
     p.nats = std::make_unique<nats::Server>(p.world, options, *p.recorder);
     p.nats->start([self = shared_from_this()](Status started) {
       if (!started) return self->fail_with(named("nats", std::move(started.error())));
@@ -76,9 +107,16 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
     rpc::RpcServerOptions options;
     options.listen = *p.options.rpc;
     options.token = p.options.rpc_token;
+    if (p.options.tls.rpc != env::TlsMode::off) options.tls = p.tls.get();
     options.node = p.broker->identity().node;
-    options.nodes = [&p] {
-      return std::vector<client::NodeEndpoint>{{p.broker->identity().node, p.rpc->address()}};
+    options.nodes = [&p] { return endpoints(p); };
+    options.leader = [&p](PartitionId id) -> std::optional<client::LeaderHint> {
+      const controller::PartitionEntry* entry = p.broker->metadata().table().partition(id);
+      if (entry == nullptr || !entry->leader) return std::nullopt;
+      client::LeaderHint hint{entry->leader, entry->epoch, std::nullopt};
+      for (client::NodeEndpoint& known : endpoints(p))
+        if (known.node == entry->leader) hint.address = std::move(known.address);
+      return hint;
     };
     rpc::start_rpc_server(p.world.loop, p.network, *p.broker, p.world.trace, std::move(options),
                           [self = shared_from_this()](auto result) {
@@ -87,6 +125,18 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
                             self->parts_->rpc = std::move(*result);
                             self->succeed();
                           });
+  }
+
+  // Where clients reach each broker. Of this one the listener knows best.
+  static std::vector<client::NodeEndpoint> endpoints(const Parts& p) {
+    const NodeId self = p.broker->identity().node;
+    std::vector<client::NodeEndpoint> out{{self, p.rpc->address()}};
+    for (const auto& [node, entry] : p.broker->metadata().table().state().brokers) {
+      if (node == self) continue;
+      if (auto address = env::parse_address(entry.endpoints.rpc))
+        out.push_back({node, std::move(*address)});
+    }
+    return out;
   }
 
   void succeed() { done_(std::unique_ptr<Node>(new Node(std::move(parts_)))); }
@@ -116,6 +166,19 @@ Node::~Node() {
 
 void Node::start(AsioLoop& loop, Tracer& trace, NodeOptions options,
                  env::Done<std::unique_ptr<Node>> done) {
+  std::unique_ptr<TlsServerContext> tls;
+  if (options.tls.used()) {
+    auto opened = TlsServerContext::open(loop, options.tls.files);
+    if (!opened) {
+      loop.post([done = std::move(done), error = std::move(opened.error())]() mutable {
+        error.context = "tls: " + error.context;
+        done(fail(std::move(error)));
+      });
+      return;
+    }
+    tls = std::move(*opened);
+    say_certificate(trace, *tls);
+  }
   auto made = make_disk(loop, options.data, options.disk);
   if (!made) {
     loop.post([done = std::move(done), error = std::move(made.error())]() mutable {
@@ -127,15 +190,26 @@ void Node::start(AsioLoop& loop, Tracer& trace, NodeOptions options,
   if (!made->fallback_reason.empty())
     trace.message(TraceLevel::warning, "io", "no io_uring: " + made->fallback_reason);
   auto parts = std::make_unique<Parts>(loop, trace, std::move(options), std::move(made->disk));
+  parts->tls = std::move(tls);
   std::make_shared<Starting>(std::move(parts), std::move(done))->open();
 }
 
 std::string Node::ready_line() const {
   const Parts& p = *parts_;
+  const controller::ClusterPeers* peers = p.broker->metadata().cluster_peers();
   return "ready node=" + p.broker->identity().node.to_string() +
          " nats=" + (p.nats ? p.nats->address().to_string() : "off") +
          " rpc=" + (p.rpc ? p.rpc->address().to_string() : "off") +
-         " peers=off http=off data=" + p.options.data;
+         " peers=" + (peers ? peers->peers().address().to_string() : "off") +
+         " http=off data=" + p.options.data;
+}
+
+Status Node::reload() {
+  Parts& p = *parts_;
+  if (!p.tls) return {};
+  BASCULE_TRY(p.tls->reload());
+  say_certificate(p.world.trace, *p.tls);
+  return {};
 }
 
 void Node::stop(env::Done<void> done) {

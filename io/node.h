@@ -11,14 +11,26 @@
 #include <string>
 
 #include "io/asio_loop.h"
+#include "io/tls_context.h"
 #include "src/base/ids.h"
 #include "src/base/trace.h"
 #include "src/broker/broker.h"
 #include "src/env/network.h"
+#include "src/env/tls.h"
 
 namespace bascule::io {
 
 enum class DiskChoice : uint8_t;
+
+// One set of certificates for all listeners.
+struct NodeTls {
+  TlsServerFiles files;  // of no use where both listeners have it off
+  env::TlsMode nats = env::TlsMode::off;
+  env::TlsMode rpc =
+      env::TlsMode::off;  // never `allow`: an RPC client says nothing before it is sure
+
+  bool used() const { return nats != env::TlsMode::off || rpc != env::TlsMode::off; }
+};
 
 struct NodeOptions {
   std::string data;
@@ -27,6 +39,8 @@ struct NodeOptions {
   std::optional<env::Address> rpc;
   std::string nats_token;
   std::string rpc_token;
+  std::string cluster_secret;  // empty: brokers prove nothing to each other
+  NodeTls tls;
   Duration drain_timeout;
   broker::BrokerOptions broker;
 };
@@ -40,6 +54,9 @@ class Node {
                     env::Done<std::unique_ptr<Node>> done);
   // "ready node=1 nats=127.0.0.1:4222 …": one line for scripts that wait for it.
   std::string ready_line() const;
+  // Reads the certificates again: new connections get the new ones, those that are there stay. On an error,
+  // which names the file, everything stays as it was. Says in the log what is in use now.
+  Status reload();
   // Drains. Once; destroy the node afterwards, in a later turn.
   void stop(env::Done<void> done);
 

@@ -5,13 +5,24 @@
 namespace bascule::cli {
 
 void add_connect_options(CLI::App& command, ConnectOptions& options) {
-  command.add_option("--server", options.server, "HOST:PORT of a broker's RPC listener")
+  command
+      .add_option("--server", options.server,
+                  "HOST:PORT of a broker's RPC listener, or several with commas")
       ->envname("BASCULE_SERVER")
       ->capture_default_str();
   command.add_option("--token", options.token, "token for the broker: @FILE or env:NAME")
       ->envname("BASCULE_TOKEN");
   command.add_option("--timeout", options.timeout, "longest that one request may take")
       ->capture_default_str();
+  command.add_flag("--tls", options.tls, "speak TLS, with the system's authorities")
+      ->envname("BASCULE_TLS");
+  command
+      .add_option("--tls-ca", options.tls_ca, "speak TLS: PEM file of who may sign the broker's")
+      ->envname("BASCULE_TLS_CA");
+  command.add_option("--tls-cert", options.tls_cert, "PEM file of this client's certificate")
+      ->envname("BASCULE_TLS_CLIENT_CERT");
+  command.add_option("--tls-key", options.tls_key, "PEM file of its key")
+      ->envname("BASCULE_TLS_CLIENT_KEY");
   command.add_flag("--json", options.json, "one JSON object per line");
 }
 
@@ -38,11 +49,14 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "bascule " BASCULE_VERSION);
   ExitStatus status = k_exit_failed;
   register_serve(app, status);
+  register_dev(app, status);
   register_stream(app, status);
   register_pub(app, status);
   register_sub(app, status);
   register_log(app, status);
+  register_cluster(app, status);
   register_bench(app, status);
+  register_tls(app, status);
   register_version(app, status);
   try {
     app.parse(argc, argv);

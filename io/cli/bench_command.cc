@@ -215,6 +215,7 @@ Result<std::string> conditions(ClientSession& session, const BenchOptions& optio
                     : load == Load::latency ? "publish, one at a time"
                                             : "replay from memory and disk, verified";
   out += fsync ? ", fsync" : ", memory (no fsync per write)";
+  if (options.connect.secured()) out += ", TLS";
   out += ", replicas " + std::to_string(status->config.replicas);
   if (load != Load::replay)
     out += ", acks " + options.ack + ", " + std::to_string(options.size) + " B, batch <= 256 KiB";

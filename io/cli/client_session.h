@@ -29,6 +29,9 @@ class ClientSession {
   // Runs the loop until stop_loop().
   void run_loop();
   void stop_loop();
+  MonotonicTime now() const;
+  // Runs the loop that long.
+  void pause(Duration duration);
 
  private:
   struct Parts;

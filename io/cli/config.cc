@@ -82,6 +82,14 @@ const Names<DiskKind>& disk_names() {
   return names;
 }
 
+const Names<std::optional<env::TlsMode>>& tls_mode_names() {
+  static const Names<std::optional<env::TlsMode>> names{{"auto", std::nullopt},
+                                                        {"off", env::TlsMode::off},
+                                                        {"allow", env::TlsMode::allow},
+                                                        {"require", env::TlsMode::require}};
+  return names;
+}
+
 Status set_size(uint64_t& out, const std::string& text) {
   BASCULE_TRY_ASSIGN(out, model::parse_size(text));
   return {};
@@ -103,6 +111,89 @@ Setting secret_setting(std::string_view name, std::string_view help, std::string
           [member](const Config& c) { return (c.*member).empty() ? "" : "(set)"; }};
 }
 
+void add_cluster_settings(std::vector<Setting>& out) {
+  out.push_back(address_setting(
+      "peers", "listen for the other brokers of a cluster on HOST:PORT, or off", &Config::peers));
+  out.push_back({"peers_advertise", "HOST:PORT that other brokers call, where it is another one",
+                 false,
+                 [](Config& c, const std::string& t) -> Status {
+                   if (!t.empty()) BASCULE_TRY(env::parse_address(t));
+                   c.peers_advertise = t;
+                   return {};
+                 },
+                 [](const Config& c) { return c.peers_advertise; }});
+  out.push_back({"founders",
+                 "all brokers that make a cluster together, the same list on each: "
+                 "1@HOST:PORT,2@HOST:PORT,…",
+                 false,
+                 [](Config& c, const std::string& t) -> Status {
+                   BASCULE_TRY_ASSIGN(c.founders, parse_founders(t));
+                   return {};
+                 },
+                 [](const Config& c) {
+                   std::string all;
+                   for (const controller::Founder& f : c.founders)
+                     all += (all.empty() ? "" : ",") + f.node.to_string() + "@" +
+                            f.address.to_string();
+                   return all;
+                 }});
+  out.push_back({"seeds", "brokers of the cluster to join: HOST:PORT,HOST:PORT,…", false,
+                 [](Config& c, const std::string& t) -> Status {
+                   BASCULE_TRY_ASSIGN(c.seeds, parse_addresses(t));
+                   return {};
+                 },
+                 [](const Config& c) {
+                   std::string all;
+                   for (const env::Address& a : c.seeds)
+                     all += (all.empty() ? "" : ",") + a.to_string();
+                   return all;
+                 }});
+  out.push_back(secret_setting("cluster_secret",
+                               "secret that brokers prove to each other: @FILE or env:NAME",
+                               &Config::cluster_secret));
+  out.push_back({"host", "failure domain: no two replicas of a partition are on one host", false,
+                 [](Config& c, const std::string& t) -> Status {
+                   c.host = t;
+                   return {};
+                 },
+                 [](const Config& c) { return c.host; }});
+}
+
+Setting file_setting(std::string_view name, std::string_view help, std::string Config::* member) {
+  return {name, help, false,
+          [member](Config& c, const std::string& t) -> Status {
+            c.*member = t;
+            return {};
+          },
+          [member](const Config& c) { return c.*member; }};
+}
+
+Setting tls_mode_setting(std::string_view name, std::string_view help,
+                         std::optional<env::TlsMode> Config::* member) {
+  return {name, help, false,
+          [member](Config& c, const std::string& t) {
+            return set_name(c.*member, t, tls_mode_names());
+          },
+          [member](const Config& c) { return show_name(c.*member, tls_mode_names()); }};
+}
+
+void add_tls_settings(std::vector<Setting>& out) {
+  out.push_back(file_setting("tls_cert", "PEM file with the certificate of all listeners",
+                             &Config::tls_cert));
+  out.push_back(file_setting("tls_key", "PEM file with its key", &Config::tls_key));
+  out.push_back(file_setting("tls_client_ca",
+                             "PEM file with the authorities of clients' certificates",
+                             &Config::tls_client_ca));
+  out.push_back({"tls_client_required", "whether every client must show a certificate", false,
+                 [](Config& c, const std::string& t) { return set_bool(c.tls_client_required, t); },
+                 [](const Config& c) { return c.tls_client_required ? "true" : "false"; }});
+  out.push_back(tls_mode_setting("nats_tls",
+                                 "off, allow, require, or auto: require where tls_cert is set",
+                                 &Config::nats_tls));
+  out.push_back(tls_mode_setting("rpc_tls", "off, require, or auto: require where tls_cert is set",
+                                 &Config::rpc_tls));
+}
+
 std::vector<Setting> make_settings() {
   std::vector<Setting> out;
   out.push_back({"data", "data directory", false,
@@ -119,14 +210,14 @@ std::vector<Setting> make_settings() {
       "nats", "listen for NATS clients on HOST:PORT; port 0 picks one; off", &Config::nats));
   out.push_back(
       address_setting("rpc", "listen for RPC clients on HOST:PORT, or off", &Config::rpc));
-  out.push_back(address_setting("peers", "for brokers of a cluster; this version has it off",
-                                &Config::peers));
+  add_cluster_settings(out);
   out.push_back(
       address_setting("http", "for metrics and health; this version has it off", &Config::http));
   out.push_back(secret_setting("rpc_token", "token that RPC clients must show: @FILE or env:NAME",
                                &Config::rpc_token));
   out.push_back(secret_setting("nats_token", "token that NATS clients must show: @FILE or env:NAME",
                                &Config::nats_token));
+  add_tls_settings(out);
   out.push_back({"insecure_bind", "accept a listener beyond loopback without authentication", false,
                  [](Config& c, const std::string& t) { return set_bool(c.insecure_bind, t); },
                  [](const Config& c) { return c.insecure_bind ? "true" : "false"; }});
@@ -155,6 +246,14 @@ std::vector<Setting> make_settings() {
                    return {};
                  },
                  [](const Config& c) { return model::format_duration(c.drain_timeout); }});
+  return out;
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  std::string item;
+  while (std::getline(in, item, ',')) out.push_back(item);
   return out;
 }
 
@@ -238,6 +337,28 @@ Result<std::optional<env::Address>> parse_listener(const std::string& text) {
   return std::optional<env::Address>{std::move(address)};
 }
 
+Result<std::vector<controller::Founder>> parse_founders(const std::string& text) {
+  std::vector<controller::Founder> out;
+  for (const std::string& item : split_list(text)) {
+    const size_t at = item.find('@');
+    uint32_t node = 0;
+    if (at == std::string::npos || !set_number(node, item.substr(0, at), 1U))
+      return fail(Errc::invalid, "\"" + item + "\" is not NODE@HOST:PORT");
+    BASCULE_TRY_ASSIGN(env::Address address, env::parse_address(item.substr(at + 1)));
+    out.push_back({NodeId(node), std::move(address)});
+  }
+  return out;
+}
+
+Result<std::vector<env::Address>> parse_addresses(const std::string& text) {
+  std::vector<env::Address> out;
+  for (const std::string& item : split_list(text)) {
+    BASCULE_TRY_ASSIGN(env::Address address, env::parse_address(item));
+    out.push_back(std::move(address));
+  }
+  return out;
+}
+
 Result<std::string> resolve_secret(const std::string& text, const ConfigSources& sources) {
   if (text.starts_with('@')) {
     BASCULE_TRY_ASSIGN(std::string secret, sources.read_secret_file(text.substr(1)));
@@ -289,18 +410,65 @@ std::string print_config(const LoadedConfig& loaded) {
   return out;
 }
 
+env::TlsMode tls_mode(const Config& config, const std::optional<env::TlsMode>& of_listener) {
+  if (of_listener) return *of_listener;
+  return config.tls_cert.empty() ? env::TlsMode::off : env::TlsMode::require;
+}
+
+namespace {
+
+Status check_tls(const Config& config) {
+  if (config.tls_cert.empty() != config.tls_key.empty())
+    return fail(Errc::invalid, "tls_cert and tls_key go together: one of them is not set");
+  if (!config.tls_client_ca.empty() && config.tls_cert.empty())
+    return fail(Errc::invalid, "tls_client_ca is of no use without tls_cert and tls_key");
+  const auto check = [&](const char* name, const std::optional<env::TlsMode>& mode) -> Status {
+    if (tls_mode(config, mode) == env::TlsMode::off || !config.tls_cert.empty()) return {};
+    return fail(Errc::invalid, std::string(name) + " asks for TLS: set tls_cert and tls_key");
+  };
+  BASCULE_TRY(check("nats_tls", config.nats_tls));
+  BASCULE_TRY(check("rpc_tls", config.rpc_tls));
+  if (config.rpc_tls == env::TlsMode::allow)
+    return fail(Errc::invalid, "rpc_tls = allow: the RPC port has TLS for all clients or for none");
+  return {};
+}
+
+}  // namespace
+
 Status check_config(const Config& config) {
+  BASCULE_TRY(check_tls(config));
   const auto check = [&](const char* name, const std::optional<env::Address>& address,
-                         const std::string& token) -> Status {
+                         const std::string& token,
+                         const std::optional<env::TlsMode>& mode) -> Status {
     if (!address || env::is_loopback(*address) || !token.empty() || config.insecure_bind) return {};
+    if (tls_mode(config, mode) == env::TlsMode::require && !config.tls_client_ca.empty() &&
+        config.tls_client_required)
+      return {};
     return fail(Errc::invalid, std::string(name) + " = " + address->to_string() +
                                    ": beyond loopback without authentication; set " + name +
-                                   "_token, or insecure_bind if it is meant");
+                                   "_token, or tls_client_ca for client certificates, or " +
+                                   "insecure_bind if it is meant");
   };
-  BASCULE_TRY(check("nats", config.nats, config.nats_token));
-  BASCULE_TRY(check("rpc", config.rpc, config.rpc_token));
-  if (config.peers || config.http)
-    return fail(Errc::invalid, "peers and http: this version has no such listener; leave them off");
+  BASCULE_TRY(check("nats", config.nats, config.nats_token, config.nats_tls));
+  BASCULE_TRY(check("rpc", config.rpc, config.rpc_token, config.rpc_tls));
+  if (config.http)
+    return fail(Errc::invalid, "http: this version has no such listener; leave it off");
+  if (config.peers && !env::is_loopback(*config.peers) && config.cluster_secret.empty() &&
+      !config.insecure_bind)
+    return fail(Errc::invalid, "peers = " + config.peers->to_string() +
+                                   ": beyond loopback without authentication; set cluster_secret, "
+                                   "or insecure_bind if it is meant");
+  controller::ClusterOptions cluster;
+  cluster.listen = config.peers;
+  cluster.founders = config.founders;
+  cluster.seeds = config.seeds;
+  BASCULE_TRY(controller::check_cluster_options(cluster, NodeId(config.node)));
+  // What is written in the metadata, and told to clients and brokers, must be known before it listens.
+  const bool rpc_unknown = config.rpc && config.rpc->port == 0;
+  const bool peers_unknown =
+      config.peers && config.peers->port == 0 && config.peers_advertise.empty();
+  if (!cluster.alone() && (rpc_unknown || peers_unknown))
+    return fail(Errc::invalid, "rpc and peers: in a cluster others call them, so name their ports");
   return {};
 }
 

@@ -14,7 +14,9 @@
 #include "src/base/result.h"
 #include "src/base/time.h"
 #include "src/base/trace.h"
+#include "src/controller/cluster_options.h"
 #include "src/env/network.h"
+#include "src/env/tls.h"
 
 namespace bascule::cli {
 
@@ -25,10 +27,21 @@ struct Config {
   uint32_t node = 1;
   std::optional<env::Address> nats = env::Address{"127.0.0.1", 4222};  // nullopt: off
   std::optional<env::Address> rpc = env::Address{"127.0.0.1", 9292};
-  std::optional<env::Address> peers;
+  std::optional<env::Address> peers;  // for brokers of a cluster
+  std::string peers_advertise;        // "HOST:PORT" to tell others; empty: what it listens on
+  std::vector<controller::Founder> founders;
+  std::vector<env::Address> seeds;
+  std::string cluster_secret;  // empty: none
+  std::string host;            // failure domain; empty: the broker is one by itself
   std::optional<env::Address> http;
   std::string rpc_token;   // empty: none
   std::string nats_token;  // empty: none
+  std::string tls_cert;    // PEM files; empty: none
+  std::string tls_key;
+  std::string tls_client_ca;
+  bool tls_client_required = true;       // where tls_client_ca is set
+  std::optional<env::TlsMode> nats_tls;  // nullopt: `require` where tls_cert is set, else `off`
+  std::optional<env::TlsMode> rpc_tls;
   bool insecure_bind = false;
   TraceLevel log_level = TraceLevel::info;
   DiskKind disk = DiskKind::automatic;
@@ -36,6 +49,9 @@ struct Config {
   uint64_t disk_bytes_max = 0;  // 0: what the disk has
   Duration drain_timeout = seconds(30);
 };
+
+// What nats_tls or rpc_tls comes to.
+env::TlsMode tls_mode(const Config& config, const std::optional<env::TlsMode>& of_listener);
 
 // One setting. `name` is written with '_'.
 struct Setting {
@@ -71,8 +87,14 @@ Result<LoadedConfig> load_config(const ConfigSources& sources);
 // The effective configuration as TOML, each line with where its value came from.
 std::string print_config(const LoadedConfig& loaded);
 
-// Refuses listeners on other than loopback addresses without authentication, unless insecure_bind.
+// Refuses listeners on other than loopback addresses without authentication (a token, or TLS with a client
+// certificate required), unless insecure_bind; and TLS settings that make no sense together.
 Status check_config(const Config& config);
+
+// "1@HOST:PORT,2@HOST:PORT,…"; empty: none.
+Result<std::vector<controller::Founder>> parse_founders(const std::string& text);
+// "HOST:PORT,HOST:PORT,…"; empty: none.
+Result<std::vector<env::Address>> parse_addresses(const std::string& text);
 
 // "HOST:PORT", "off" gives nullopt.
 Result<std::optional<env::Address>> parse_listener(const std::string& text);

@@ -40,6 +40,19 @@ io::DiskChoice disk_choice(DiskKind kind) {
   return io::DiskChoice::automatic;
 }
 
+io::NodeTls tls_of(const Config& config) {
+  io::NodeTls out;
+  out.files.certificate = config.tls_cert;
+  out.files.key = config.tls_key;
+  out.files.client_ca = config.tls_client_ca;
+  out.files.clients = config.tls_client_ca.empty() ? io::ClientCertificates::none
+                      : config.tls_client_required ? io::ClientCertificates::required
+                                                   : io::ClientCertificates::optional;
+  if (config.nats) out.nats = tls_mode(config, config.nats_tls);
+  if (config.rpc) out.rpc = tls_mode(config, config.rpc_tls);
+  return out;
+}
+
 io::NodeOptions node_options(const Config& config) {
   io::NodeOptions out;
   out.data = config.data;
@@ -48,8 +61,18 @@ io::NodeOptions node_options(const Config& config) {
   out.rpc = config.rpc;
   out.nats_token = config.nats_token;
   out.rpc_token = config.rpc_token;
+  out.tls = tls_of(config);
   out.drain_timeout = config.drain_timeout;
   out.broker.controller.node = NodeId(config.node);
+  out.cluster_secret = config.cluster_secret;
+  controller::ClusterOptions& cluster = out.broker.controller.cluster;
+  cluster.listen = config.peers;
+  if (!config.peers_advertise.empty())
+    cluster.advertise =
+        env::parse_address(config.peers_advertise).value();  // was checked when it was set
+  cluster.founders = config.founders;
+  cluster.seeds = config.seeds;
+  out.broker.controller.host = config.host;
   out.broker.logs.segment_bytes = config.segment_bytes;
   out.broker.logs.disk_bytes_max = config.disk_bytes_max;
   out.broker.drain_timeout = config.drain_timeout;
@@ -79,8 +102,7 @@ class Serving {
  private:
   void on_signal(io::Signal signal) {
     if (signal == io::Signal::hangup) {
-      trace_.message(TraceLevel::info, "io", "SIGHUP: nothing that this version reloads");
-      return;
+      return reload();
     }
     if (stop_asked_) {
       // Asked twice: what is in flight ends as a crash would end it, which loses nothing acknowledged.
@@ -88,6 +110,16 @@ class Serving {
     }
     stop_asked_ = true;
     if (node_) drain();
+  }
+
+  void reload() {
+    if (!node_) return;
+    if (const Status status = node_->reload(); !status) {
+      trace_.message(TraceLevel::error, "tls",
+                     "SIGHUP: " + status.error().context + "; what was loaded before stays in use");
+      return;
+    }
+    trace_.message(TraceLevel::info, "io", "SIGHUP: certificates are read again");
   }
 
   void drain() {

@@ -55,27 +55,32 @@ void FaultDriver::restart_later(Node& node) {
     down = it->second;
     down_.erase(it);
   }
-  if (healed_) down = milliseconds(1);
+  if (is_healed(&node)) down = milliseconds(1);
   sim_.after(down, [this, &node] {
     if (!node.alive()) restart_(node);
   });
 }
 
-void FaultDriver::lasting(const PlanItem& item, env::Task end) {
+void FaultDriver::lasting(const PlanItem& item, env::Task end, const Node* a, const Node* b) {
   auto shared = std::make_shared<env::Task>(std::move(end));
   const EventId event = sim_.after(micros(item, "for"), [shared] {
     if (*shared) (*shared)();
     *shared = nullptr;
   });
-  lasting_.emplace_back(event, shared);
+  lasting_.push_back({event, shared, a, b});
+}
+
+bool FaultDriver::is_healed(const Node* node) const {
+  if (node == nullptr) return false;
+  return healed_ || core_.contains(node->id());
 }
 
 void FaultDriver::heal() {
   healed_ = true;
-  for (auto& [event, task] : lasting_) {
-    sim_.cancel(event);
-    if (*task) (*task)();
-    *task = nullptr;
+  for (Lasting& fault : lasting_) {
+    sim_.cancel(fault.event);
+    if (*fault.end) (*fault.end)();
+    *fault.end = nullptr;
   }
   lasting_.clear();
   for (size_t i = 0; i < sim_.node_count(); ++i) {
@@ -86,11 +91,39 @@ void FaultDriver::heal() {
   sim_.network().release_all();
 }
 
+void FaultDriver::heal_core(const std::set<NodeId>& core) {
+  core_ = core;
+  for (Lasting& fault : lasting_) {
+    // Links that lead out of the core too: who isolates it now is not undone by what was cut before.
+    if (!is_healed(fault.a) && !is_healed(fault.b)) continue;
+    sim_.cancel(fault.event);
+    if (*fault.end) (*fault.end)();
+    *fault.end = nullptr;
+  }
+  SimNetwork& network = sim_.network();
+  for (const NodeId id : core) {
+    Node& node = *node_of(id.value);
+    node.device().disarm_all();
+    if (!node.alive()) restart_later(node);
+    for (const NodeId other : core) {
+      if (network.link(id, other).blocked) network.release(id, other);
+      network.link(id, other).slowness = 1;
+      network.link(id, other).refuse_next = 0;
+      network.link(id, other).corrupt_next = 0;
+    }
+  }
+}
+
 void FaultDriver::strike(const PlanItem& item) {
   if (healed_) return;
-  if (strike_network(item)) return;
+  if (own_verbs_ && own_verbs_(item)) return;
+  if (strike_network(item) || strike_many_links(item)) return;
   Node* node = node_of(item.get("node", 1));
-  if (node == nullptr) return;
+  if (node == nullptr || is_healed(node)) return;
+  if (permit_ && !permit_(item, *node)) {
+    sim_.count("fault.not_permitted");
+    return;
+  }
   if (observer_) observer_(item, *node);
   if (strike_process(item, *node) || strike_clock(item, *node) || strike_disk(item, *node) ||
       strike_storage(item, *node))
@@ -100,7 +133,7 @@ void FaultDriver::strike(const PlanItem& item) {
 
 void FaultDriver::crash(const PlanItem& item, Node& node, bool machine) {
   const auto now = [this, &item, &node, machine] {
-    if (healed_ || !node.alive()) return;
+    if (is_healed(&node) || !node.alive()) return;
     sim_.count(machine ? "fault.machine_crash" : "fault.process_crash");
     if (item.get("down") > 0) down_[node.id()] = micros(item, "down");
     if (machine) {
@@ -124,11 +157,11 @@ bool FaultDriver::strike_process(const PlanItem& item, Node& node) {
   } else if (item.verb == "pause") {
     sim_.count("fault.pause");
     node.pause();
-    lasting(item, [&node] { node.resume(); });
+    lasting(item, [&node] { node.resume(); }, &node);
   } else if (item.verb == "slow_cpu") {
     sim_.count("fault.slow_cpu");
     node.set_cpu_factor(std::max<int64_t>(1, item.get("factor")));
-    lasting(item, [&node] { node.set_cpu_factor(1); });
+    lasting(item, [&node] { node.set_cpu_factor(1); }, &node);
   } else {
     return false;
   }
@@ -161,16 +194,16 @@ bool FaultDriver::strike_disk(const PlanItem& item, Node& node) {
   }
   if (item.verb == "disk_slow") {
     device.set_slowness(std::max<int64_t>(1, item.get("factor")));
-    lasting(item, [&device] { device.set_slowness(1); });
+    lasting(item, [&device] { device.set_slowness(1); }, &node);
   } else if (item.verb == "disk_stuck") {
     device.set_stuck(true);
-    lasting(item, [&device] { device.set_stuck(false); });
+    lasting(item, [&device] { device.set_stuck(false); }, &node);
   } else if (item.verb == "disk_full") {
     device.set_full(true);
-    lasting(item, [&device] { device.set_full(false); });
+    lasting(item, [&device] { device.set_full(false); }, &node);
   } else if (item.verb == "no_descriptors") {
     device.set_descriptors_out(true);
-    lasting(item, [&device] { device.set_descriptors_out(false); });
+    lasting(item, [&device] { device.set_descriptors_out(false); }, &node);
   } else {
     return false;
   }
@@ -210,20 +243,23 @@ bool FaultDriver::strike_network(const PlanItem& item) {
   const bool one_way = item.verb == "cut" || item.verb == "corrupt" || item.verb == "refuse";
   Node* a = node_of(item.get(one_way ? "from" : "a", 1));
   Node* b = node_of(item.get(one_way ? "to" : "b", 1));
-  if (a == nullptr || b == nullptr) return true;
+  if (a == nullptr || b == nullptr || (is_healed(a) && is_healed(b))) return true;
   SimNetwork& network = sim_.network();
   Link& link = network.link(a->id(), b->id());
   sim_.count("fault." + item.verb);
   if (item.verb == "cut") {
     network.block(a->id(), b->id());
-    lasting(item, [&network, a, b] { network.release(a->id(), b->id()); });
+    lasting(item, [&network, a, b] { network.release(a->id(), b->id()); }, a, b);
   } else if (item.verb == "clog") {
     network.block(a->id(), b->id());
     network.block(b->id(), a->id());
-    lasting(item, [&network, a, b] {
-      network.release(b->id(), a->id());
-      network.release(a->id(), b->id());
-    });
+    lasting(
+        item,
+        [&network, a, b] {
+          network.release(b->id(), a->id());
+          network.release(a->id(), b->id());
+        },
+        a, b);
   } else if (item.verb == "reset") {
     network.reset(a->id(), b->id());
   } else if (item.verb == "corrupt") {
@@ -232,7 +268,39 @@ bool FaultDriver::strike_network(const PlanItem& item) {
     link.refuse_next += static_cast<uint32_t>(item.get("count", 1));
   } else {
     link.slowness = std::max<int64_t>(1, item.get("factor"));
-    lasting(item, [&link] { link.slowness = 1; });
+    lasting(item, [&link] { link.slowness = 1; }, a, b);
+  }
+  return true;
+}
+
+template <class F>
+void FaultDriver::cut_links(const PlanItem& item, F which) {
+  sim_.count("fault." + item.verb);
+  SimNetwork& network = sim_.network();
+  for (size_t i = 0; i < sim_.node_count(); ++i) {
+    for (size_t k = 0; k < sim_.node_count(); ++k) {
+      const Node* a = &sim_.node(i);
+      const Node* b = &sim_.node(k);
+      if (i == k || !which(i, k) || (is_healed(a) && is_healed(b))) continue;
+      network.block(a->id(), b->id());
+      lasting(item, [&network, a, b] { network.release(a->id(), b->id()); }, a, b);
+    }
+  }
+}
+
+bool FaultDriver::strike_many_links(const PlanItem& item) {
+  if (item.verb == "isolate") {
+    const auto node = static_cast<size_t>(item.get("node", 1) - 1);
+    const int64_t way = item.get("way");
+    cut_links(item, [&](size_t from, size_t to) {
+      return (to == node && way != 2) || (from == node && way != 1);
+    });
+  } else if (item.verb == "split") {
+    const auto mask = static_cast<uint64_t>(item.get("mask"));
+    cut_links(item,
+              [&](size_t from, size_t to) { return ((mask >> from) & 1) != ((mask >> to) & 1); });
+  } else {
+    return false;
   }
   return true;
 }

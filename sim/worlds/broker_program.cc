@@ -7,7 +7,7 @@ namespace bascule::sim {
 BrokerProgram::BrokerProgram(env::World& world, broker::BrokerOptions options,
                              std::function<void(BrokerProgram&, Status)> opened)
     : world_(world) {
-  broker::open_broker(world_, std::move(options), codec_,
+  broker::open_broker(world_, std::move(options), codec_, nullptr,
                       scope_.wrap([this, opened = std::move(opened)](
                                       Result<std::unique_ptr<broker::Broker>> result) {
                         if (!result) return opened(*this, fail(std::move(result.error())));

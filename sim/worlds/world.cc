@@ -2,6 +2,7 @@
 
 #include "sim/worlds/broker.h"
 #include "sim/worlds/files.h"
+#include "sim/worlds/raft/raft_world.h"
 #include "sim/worlds/storage/storage_world.h"
 
 namespace bascule::sim {
@@ -11,6 +12,7 @@ std::vector<std::unique_ptr<WorldType>> make_worlds() {
   worlds.push_back(std::make_unique<FilesWorld>());
   worlds.push_back(std::make_unique<StorageWorld>());
   worlds.push_back(std::make_unique<BrokerWorld>());
+  worlds.push_back(std::make_unique<RaftWorld>());
   return worlds;
 }
 

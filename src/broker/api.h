@@ -142,6 +142,61 @@ struct Subscribe {
   MonotonicTime deadline = MonotonicTime::never();  // for the subscription to begin
 };
 
+// --- The cluster ---------------------------------------------------------------------------------
+
+enum class MemberRole : uint8_t {
+  none,     // registered, and not in the group that keeps the metadata
+  learner,  // follows the metadata
+  voter,    // decides about it
+};
+
+enum class BrokerState : uint8_t {
+  unknown,  // never registered
+  fenced,   // its session is over, or it is starting
+  up,
+};
+
+struct MemberStatus {
+  NodeId node;
+  Uuid storage;
+  MemberRole role = MemberRole::none;
+  BrokerState state = BrokerState::unknown;
+  bool reachable = false;  // heard of by the controller within an election timeout
+  uint64_t behind = 0;     // entries of the metadata that it lacks, as the controller knows
+  Incarnation incarnation;
+  std::string host;   // failure domain
+  std::string peers;  // "HOST:PORT"
+  std::string rpc;
+
+  bool operator==(const MemberStatus&) const = default;
+};
+
+struct ClusterStatus {
+  Uuid cluster;
+  NodeId answered_by;
+  NodeId controller;  // that leads the metadata's group; 0: none is known
+  Term term;
+  uint32_t feature_level = 0;
+  std::vector<MemberStatus> members;  // by node
+  uint64_t partitions = 0;
+  uint64_t partitions_offline = 0;  // without a leader
+  // Sentences for people. Empty: the cluster is healthy.
+  std::vector<std::string> problems;
+
+  bool operator==(const ClusterStatus&) const = default;
+};
+
+struct ClusterChange {
+  enum class Verb : uint8_t {
+    add,  // a broker that has joined becomes a voter; `replaces`, where given, goes in the same change
+    remove,    // a broker that holds no replicas goes for good
+    transfer,  // the metadata is to be led by this voter
+  };
+  Verb verb = Verb::add;
+  NodeId node;
+  NodeId replaces;  // 0: nobody
+};
+
 // What a subscriber gets: whole batches, as they are in the log, or re-encoded and marked `derived`
 // where a filter or a start in the middle thinned them out. Never anything at or above the HW.
 //
@@ -218,7 +273,7 @@ class Api {
   virtual ~Api() = default;
 
   // --- Streams. Durable when complete. -------------------------------------------------------------
-  // Success means that every partition has a leader that is ready. Errors: invalid, stream_exists (a
+  // Success means that every partition has a leader, and that those led by this broker are ready. Errors: invalid, stream_exists (a
   // different configuration under this name; an equal one is success with the existing stream), overloaded,
   // no_space, outcome_unknown.
   virtual void create_stream(const Principal& who, CreateStream request,
@@ -241,6 +296,14 @@ class Api {
   // at the start (`first` says so).
   virtual void subscribe(const Principal& who, Subscribe request, Subscriber& subscriber,
                          Done<SubscribeStarted> done) = 0;
+
+  // --- The cluster -------------------------------------------------------------------------------
+  // What this broker knows and the controller tells; never fails for want of a majority, but says so.
+  virtual void cluster_status(const Principal& who, Done<ClusterStatus> done) = 0;
+  // Success: the change is under way; the status shows when it is through. Errors: not_found, invalid, busy (a
+  // change is under way, or the broker holds replicas), not_yet (it has not caught up: ask again), not_leader
+  // (no controller is known), already_exists, outcome_unknown.
+  virtual void change_cluster(const Principal& who, ClusterChange request, Done<void> done) = 0;
 
   // --- Routing -----------------------------------------------------------------------------------
   // `observer` is called until it is taken back.

@@ -17,9 +17,11 @@ Broker::Broker(env::World& world, const BrokerOptions& options,
       logs_(std::move(logs)),
       replicas_(std::move(replicas)),
       admin_(world, *controller_, *replicas_),
+      cluster_(world, *controller_),
       observers_(world.loop, controller_->table()),
       subscriptions_(world, *replicas_),
-      housekeeping_(world, *replicas_, options.housekeeping_interval) {
+      housekeeping_(world, *replicas_, options.housekeeping_interval),
+      session_(world, *controller_, [this](bool may_lead) { replicas_->let_lead(may_lead); }) {
   controller_->observe(*this);
   housekeeping_.start();
 }

@@ -15,11 +15,13 @@
 #include "src/base/ids.h"
 #include "src/base/result.h"
 #include "src/broker/api.h"
+#include "src/broker/cluster_admin.h"
 #include "src/broker/housekeeping.h"
 #include "src/broker/replicas.h"
 #include "src/broker/stream_admin.h"
 #include "src/broker/stream_observers.h"
 #include "src/broker/subscriptions.h"
+#include "src/controller/broker_session.h"
 #include "src/controller/command_codec.h"
 #include "src/controller/controller.h"
 #include "src/env/world.h"
@@ -47,6 +49,12 @@ class Broker final : public Api, private controller::MetadataObserver {
   void publish(const Principal& who, Publish request, Done<PublishAck> done) override;
   void subscribe(const Principal& who, Subscribe request, Subscriber& subscriber,
                  Done<SubscribeStarted> done) override;
+  void cluster_status(const Principal&, Done<ClusterStatus> done) override {
+    cluster_.status(std::move(done));
+  }
+  void change_cluster(const Principal&, ClusterChange request, Done<void> done) override {
+    cluster_.change(request, std::move(done));
+  }
   void observe_streams(StreamObserver& observer) override { observers_.observe(observer); }
   void forget_observer(StreamObserver& observer) override { observers_.forget(observer); }
   bool accepting() const override { return !stopping_; }
@@ -84,9 +92,11 @@ class Broker final : public Api, private controller::MetadataObserver {
   std::unique_ptr<log::LogStore> logs_;
   std::unique_ptr<Replicas> replicas_;
   StreamAdmin admin_;
+  ClusterAdmin cluster_;
   StreamObservers observers_;
   Subscriptions subscriptions_;
   Housekeeping housekeeping_;
+  controller::BrokerSession session_;
   uint64_t publishes_ = 0;
   uint64_t publish_bytes_ = 0;
   bool stopping_ = false;
@@ -96,8 +106,8 @@ class Broker final : public Api, private controller::MetadataObserver {
 // Opens the broker of the world's data directory; formats an empty one. Completes when all that it can
 // lead is led. On an error everything is closed again, without a clean mark. Errors: `busy` (another
 // process holds the directory), those of open_controller, open_log_store and register_broker.
-// World, codec outlive the broker.
+// World, codec and parts outlive the broker. `parts`: as of open_controller.
 void open_broker(env::World& world, BrokerOptions options, const controller::CommandCodec& codec,
-                 Done<std::unique_ptr<Broker>> done);
+                 const controller::ClusterParts* parts, Done<std::unique_ptr<Broker>> done);
 
 }  // namespace bascule::broker

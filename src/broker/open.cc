@@ -12,8 +12,12 @@ namespace bascule::broker {
 class BrokerOpening {
  public:
   BrokerOpening(env::World& world, BrokerOptions options, const controller::CommandCodec& codec,
-                Done<std::unique_ptr<Broker>> done)
-      : world_(world), options_(std::move(options)), codec_(codec), done_(std::move(done)) {}
+                const controller::ClusterParts* parts, Done<std::unique_ptr<Broker>> done)
+      : world_(world),
+        options_(std::move(options)),
+        codec_(codec),
+        parts_(parts),
+        done_(std::move(done)) {}
 
   using Self = std::shared_ptr<BrokerOpening>;
 
@@ -27,7 +31,7 @@ class BrokerOpening {
  private:
   void open_metadata(const Self& self) {
     controller::open_controller(
-        world_, options_.controller, codec_,
+        world_, options_.controller, codec_, parts_,
         [this, self](Result<std::unique_ptr<controller::Controller>> opened) {
           if (!opened) return fail_with(std::move(opened.error()));
           controller_ = std::move(*opened);
@@ -74,7 +78,10 @@ class BrokerOpening {
     });
   }
 
+  // Its heartbeats begin first: whoever lets it in looks for them.
   void unfence(const Self& self) {
+    broker_->session_.start(incarnation_);
+    broker_->session_.set_ready(true);
     broker_->controller_->unfence([this, self](Status unfenced) {
       if (!unfenced) return fail_with(std::move(unfenced.error()));
       // The elections are in the table; the partitions are told in the turns that follow.
@@ -104,6 +111,7 @@ class BrokerOpening {
   env::World& world_;
   BrokerOptions options_;
   const controller::CommandCodec& codec_;
+  const controller::ClusterParts* parts_;
   Done<std::unique_ptr<Broker>> done_;
   std::unique_ptr<controller::Controller> controller_;
   std::unique_ptr<log::LogStore> logs_;
@@ -113,11 +121,11 @@ class BrokerOpening {
 };
 
 void open_broker(env::World& world, BrokerOptions options, const controller::CommandCodec& codec,
-                 Done<std::unique_ptr<Broker>> done) {
+                 const controller::ClusterParts* parts, Done<std::unique_ptr<Broker>> done) {
   // A process that is dying drops its completions, and the last one may be dropped from inside of what
   // the opening owns: it ends in a turn of its own.
   const std::shared_ptr<BrokerOpening> opening(
-      new BrokerOpening(world, std::move(options), codec, std::move(done)),
+      new BrokerOpening(world, std::move(options), codec, parts, std::move(done)),
       [&loop = world.loop](BrokerOpening* ended) {
         loop.post([owned = std::unique_ptr<BrokerOpening>(ended)] {});
       });

@@ -32,8 +32,8 @@ partition::PartitionView Replicas::view_of(const controller::PartitionEntry& ent
   const controller::StreamEntry* stream = controller_.table().stream(entry.id.stream);
   ASSERT(stream != nullptr, entry.id);
   const model::StreamConfig& config = stream->config;
-  return {.leader = entry.leader,
-          .leader_incarnation = entry.leader_incarnation,
+  return {.leader = may_lead_ ? entry.leader : NodeId{},
+          .leader_incarnation = may_lead_ ? entry.leader_incarnation : Incarnation{},
           .epoch = entry.epoch,
           .isr = entry.isr,
           .min_isr = config.min_isr,
@@ -43,6 +43,14 @@ partition::PartitionView Replicas::view_of(const controller::PartitionEntry& ent
           .retention = {.age = config.retain_age,
                         .bytes = config.retain_bytes,
                         .messages = config.retain_messages}};
+}
+
+void Replicas::let_lead(bool allowed) {
+  if (may_lead_ == allowed || stopping_) return;
+  may_lead_ = allowed;
+  std::vector<PartitionId> ids;
+  for (const auto& [id, slot] : slots_) ids.push_back(id);
+  for (const PartitionId id : ids) reconcile(id);
 }
 
 void Replicas::go_live(Incarnation incarnation) {
@@ -239,6 +247,7 @@ Result<partition::Partition*> Replicas::leader_of(StreamId stream, PartitionInde
     if (!partition.leader) return fail(Errc::not_leader, "the partition has no leader now");
     return fail(Errc::not_leader, "leader is node " + partition.leader.to_string());
   }
+  if (!may_lead_) return fail(Errc::not_leader, "this broker has no contact to the controller");
   const auto it = slots_.find(partition.id);
   if (it == slots_.end() || it->second.state == State::opening)
     return fail(Errc::not_yet, "the partition is being opened");
@@ -263,7 +272,10 @@ Status Replicas::ready_status(StreamId stream, bool* waits) const {
   const controller::StreamEntry* entry = controller_.table().stream(stream);
   if (entry == nullptr) return fail(Errc::unknown_stream, "it was deleted meanwhile");
   if (stopping_) return fail(Errc::stopping);
+  const NodeId self = controller_.identity().node;
   for (const controller::PartitionEntry& p : entry->partitions) {
+    // What another broker leads is ready when that broker says so to who asks it.
+    if (p.leader && p.leader != self) continue;
     const auto it = slots_.find(p.id);
     if (it != slots_.end() && it->second.state == State::failed) return fail(it->second.why);
     if (it != slots_.end() && it->second.partition != nullptr && it->second.partition->ready())

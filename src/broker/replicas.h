@@ -50,6 +50,10 @@ class Replicas {
   // The registration has been applied: from now on partitions lead as the table says.
   void go_live(Incarnation incarnation);
 
+  // Without contact to the controller another broker may lead by now: all leaderships here end, and begin
+  // again in their epochs where the table still says so.
+  void let_lead(bool allowed);
+
   // The table's entry of the partition has changed.
   void reconcile(PartitionId id);
 
@@ -113,6 +117,7 @@ class Replicas {
   std::vector<ReadyWait> ready_waits_;
   std::shared_ptr<Opening> opening_;  // set while open_all runs
   Incarnation incarnation_;           // 0: not live
+  bool may_lead_ = true;
   size_t deleting_ = 0;
   bool stopping_ = false;
   env::Done<void> stopped_;

@@ -55,6 +55,22 @@ class ClientImpl final : public Client {
         }));
   }
 
+  void cluster_status(Done<broker::ClusterStatus> done) override {
+    request<broker::ClusterStatus>(
+        [](Connection& to, MonotonicTime deadline, Answer<broker::ClusterStatus> answer) {
+          to.cluster_status(deadline, std::move(answer));
+        },
+        std::move(done));
+  }
+
+  void change_cluster(broker::ClusterChange change, Done<void> done) override {
+    request<void>(
+        [change](Connection& to, MonotonicTime deadline, Answer<void> answer) {
+          to.change_cluster(change, deadline, std::move(answer));
+        },
+        std::move(done));
+  }
+
   std::unique_ptr<Publisher> publisher(std::string stream, PublisherOptions options) override {
     return make_publisher(shared_, metadata_, std::move(stream), std::move(options));
   }

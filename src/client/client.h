@@ -181,6 +181,12 @@ class Client {
   // unknown_stream, outcome_unknown.
   virtual void delete_stream(std::string name, Done<void> done) = 0;
 
+  // As one broker knows it, which asks the controller where there is one.
+  virtual void cluster_status(Done<broker::ClusterStatus> done) = 0;
+  // Complete when the change is under way. Made again until there is a controller that takes it, or the time
+  // is over. Errors: as Api::change_cluster.
+  virtual void change_cluster(broker::ClusterChange change, Done<void> done) = 0;
+
   // The stream is looked up when the first record comes; one that does not exist fails the records
   // with unknown_stream.
   virtual std::unique_ptr<Publisher> publisher(std::string stream, PublisherOptions options) = 0;

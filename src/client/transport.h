@@ -74,6 +74,9 @@ class Connection {
   virtual void describe_stream(broker::StreamRef stream, MonotonicTime deadline,
                                Answer<StreamInfo> done) = 0;
   virtual void delete_stream(StreamId stream, MonotonicTime deadline, Answer<void> done) = 0;
+  virtual void cluster_status(MonotonicTime deadline, Answer<broker::ClusterStatus> done) = 0;
+  virtual void change_cluster(broker::ClusterChange change, MonotonicTime deadline,
+                              Answer<void> done) = 0;
   virtual void publish(PublishRequest request, Answer<broker::PublishAck> done) = 0;
   // As Api::subscribe. When the connection breaks, the subscriber's end has `connection_lost`.
   virtual void subscribe(broker::Subscribe request, broker::Subscriber& subscriber,

@@ -13,6 +13,13 @@ struct Name {
   std::string_view operator()(const ReportReplica&) const { return "report_replica"; }
   std::string_view operator()(const EndElectionWait&) const { return "end_election_wait"; }
   std::string_view operator()(const ElectUnclean&) const { return "elect_unclean"; }
+  std::string_view operator()(const UnregisterBroker&) const { return "unregister_broker"; }
+  std::string_view operator()(const DeclareStorageLost&) const { return "declare_storage_lost"; }
+  std::string_view operator()(const FinalizeFeatureLevel&) const {
+    return "finalize_feature_level";
+  }
+  std::string_view operator()(const SetSetting&) const { return "set_setting"; }
+  std::string_view operator()(const AllocateProducerIds&) const { return "allocate_producer_ids"; }
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -25,6 +26,27 @@ inline constexpr size_t k_command_bytes_max = 12 << 20;  // encoded
 inline constexpr size_t k_brokers_max = 1000;
 inline constexpr size_t k_partitions_max = 200'000;  // of the whole cluster
 inline constexpr uint32_t k_replicas_max = 15;       // of one partition
+inline constexpr size_t k_lost_storages_max = 10'000;
+inline constexpr size_t k_label_bytes_max = 255;           // of an endpoint or a host label
+inline constexpr uint64_t k_producer_ids_max = 1'000'000;  // in one block
+
+// Where a broker is reached, "HOST:PORT" each; empty: not at all.
+struct BrokerEndpoints {
+  std::string peers;
+  std::string rpc;
+  std::string nats;
+
+  bool operator==(const BrokerEndpoints&) const = default;
+};
+
+// Feature levels that a program can work at, ends included.
+struct FeatureRange {
+  uint32_t least = 1;
+  uint32_t most = 1;
+
+  bool operator==(const FeatureRange&) const = default;
+  bool contains(uint32_t level) const { return least <= level && level <= most; }
+};
 
 // What a broker's recovery found of one of its replicas. Clean ones are not reported.
 struct ReplicaReport {
@@ -41,16 +63,21 @@ struct ReplicaReport {
 };
 
 // Admits a process life of a broker. The broker is fenced until UnfenceBroker. Refused: `fenced`, where
-// `replaces` is not the recorded incarnation (read it and begin anew) or the storage was declared lost.
+// `replaces` is not the recorded incarnation (read it and begin anew) or the storage was declared lost;
+// `unsupported`, where the cluster's feature level is not one of the program's.
 // A duplicate of the current registration is answered as the first was and changes nothing.
 struct RegisterBroker {
   NodeId node;
   Uuid storage;             // made when the data directory was formatted
   Incarnation incarnation;  // > replaces, synced on the broker's disk before this was proposed
-  Incarnation replaces;     // the recorded one; 0: none
+  Incarnation replaces;     // MetadataTable::recorded_incarnation(node)
   bool rolled_back =
       false;  // the broker's disk remembered a lower incarnation than the recorded one
   std::vector<ReplicaReport> reports;
+  BrokerEndpoints endpoints;
+  std::string
+      host;  // failure domain: shards of one host share it; empty: the broker is one by itself
+  FeatureRange features;
 
   bool operator==(const RegisterBroker&) const = default;
 };
@@ -79,9 +106,9 @@ struct FenceBrokers {
   bool operator==(const FenceBrokers&) const = default;
 };
 
-// Refused: `invalid` (configuration; more replicas than brokers), `stream_exists` (another configuration
-// under the name; an equal one is success with the existing stream), `not_enough_replicas` (brokers are
-// fenced), `too_large` (the cluster's bounds).
+// Placed by placement.h. Refused: `invalid` (configuration; more replicas than brokers), `stream_exists`
+// (another configuration under the name; an equal one is success with the existing stream),
+// `not_enough_replicas` (brokers are up on fewer hosts), `too_large` (the cluster's bounds).
 struct CreateStream {
   model::StreamConfig config;
   Uuid log_seed;  // drawn by the proposer; every partition's log id is derived from it
@@ -155,9 +182,55 @@ struct ElectUnclean {
   bool operator==(const ElectUnclean&) const = default;
 };
 
+// The operator takes a broker out of the cluster. Refused: `not_found`, `fenced` (another incarnation is
+// recorded), `busy` (it is up, or holds replicas: says how many). Its node id may come back, in a higher
+// incarnation.
+struct UnregisterBroker {
+  NodeId node;
+  Incarnation incarnation;  // that the operator saw
+
+  bool operator==(const UnregisterBroker&) const = default;
+};
+
+// The operator's word that a storage will never come back: its broker is fenced and leaves every set, as if
+// it had registered with another storage; the storage is refused for good. Saying it again changes nothing.
+// Refused: `not_found` (no broker has it), `too_large`.
+struct DeclareStorageLost {
+  Uuid storage;
+
+  bool operator==(const DeclareStorageLost&) const = default;
+};
+
+// From now on what the level brings may be used. Refused: `invalid` (below the present one),
+// `unsupported` (a registered broker cannot work at it: names them).
+struct FinalizeFeatureLevel {
+  uint32_t level = 0;
+
+  bool operator==(const FinalizeFeatureLevel&) const = default;
+};
+
+// See settings.h. An empty value: the default again. Refused: `invalid`.
+struct SetSetting {
+  std::string name;
+  std::string value;
+
+  bool operator==(const SetSetting&) const = default;
+};
+
+// A block of producer ids, never given twice. Refused: `fenced`, `invalid` (count), `too_large` (none are
+// left).
+struct AllocateProducerIds {
+  NodeId node;
+  Incarnation incarnation;
+  uint64_t count = 0;  // 1..k_producer_ids_max
+
+  bool operator==(const AllocateProducerIds&) const = default;
+};
+
 using Command =
     std::variant<RegisterBroker, UnfenceBroker, FenceBrokers, CreateStream, DeleteStream,
-                 ClearSuspect, ReportReplica, EndElectionWait, ElectUnclean>;
+                 ClearSuspect, ReportReplica, EndElectionWait, ElectUnclean, UnregisterBroker,
+                 DeclareStorageLost, FinalizeFeatureLevel, SetSetting, AllocateProducerIds>;
 
 std::string_view command_name(const Command& command);
 
@@ -198,10 +271,31 @@ struct ElectUncleanOutcome {
   bool operator==(const ElectUncleanOutcome&) const = default;
 };
 
+struct UnregisterBrokerOutcome {
+  bool operator==(const UnregisterBrokerOutcome&) const = default;
+};
+struct DeclareStorageLostOutcome {
+  NodeId node;  // whose it was; 0: it had been declared lost before
+  bool operator==(const DeclareStorageLostOutcome&) const = default;
+};
+struct FinalizeFeatureLevelOutcome {
+  bool operator==(const FinalizeFeatureLevelOutcome&) const = default;
+};
+struct SetSettingOutcome {
+  bool operator==(const SetSettingOutcome&) const = default;
+};
+struct AllocateProducerIdsOutcome {
+  ProducerId first;  // of `count` consecutive ones
+  bool operator==(const AllocateProducerIdsOutcome&) const = default;
+};
+
 // Same order as Command.
-using Outcome = std::variant<RegisterBrokerOutcome, UnfenceBrokerOutcome, FenceBrokersOutcome,
-                             CreateStreamOutcome, DeleteStreamOutcome, ClearSuspectOutcome,
-                             ReportReplicaOutcome, EndElectionWaitOutcome, ElectUncleanOutcome>;
+using Outcome =
+    std::variant<RegisterBrokerOutcome, UnfenceBrokerOutcome, FenceBrokersOutcome,
+                 CreateStreamOutcome, DeleteStreamOutcome, ClearSuspectOutcome,
+                 ReportReplicaOutcome, EndElectionWaitOutcome, ElectUncleanOutcome,
+                 UnregisterBrokerOutcome, DeclareStorageLostOutcome, FinalizeFeatureLevelOutcome,
+                 SetSettingOutcome, AllocateProducerIdsOutcome>;
 static_assert(std::variant_size_v<Command> == std::variant_size_v<Outcome>);
 
 }  // namespace bascule::controller

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "src/base/assert.h"
+#include "src/controller/table_difference.h"
 
 namespace bascule::controller {
 namespace {
@@ -31,11 +32,23 @@ Controller::~Controller() = default;
 
 // --- What is committed -----------------------------------------------------------------------------
 
+void Controller::raft_message(raft::Message message) {
+  if (log_ != nullptr) log_->receive(std::move(message));
+}
+
 Status Controller::restore(Index index, ByteView snapshot) {
   BASCULE_TRY_ASSIGN(MetadataState state, codec_.decode_snapshot(snapshot));
   if (state.cluster != identity_.cluster || state.applied != index)
     return fail(Errc::corrupt, "metadata snapshot: of another cluster or index");
-  BASCULE_TRY_ASSIGN(table_, MetadataTable::restore(std::move(state)));
+  BASCULE_TRY_ASSIGN(MetadataTable table, MetadataTable::restore(std::move(state)));
+  if (log_ != nullptr) {
+    // In place of commands that this broker has not seen: the observers are told what they come to.
+    if (index < table_.applied()) return fail(Errc::corrupt, "metadata snapshot: of the past");
+    MissedEvents missed = missed_events(table_.state(), table.state());
+    tell_later({index, table_difference(table_.state(), table.state()), std::move(missed.events),
+                missed.gap});
+  }
+  table_ = std::move(table);
   return {};
 }
 
@@ -45,15 +58,14 @@ Status Controller::apply(Index index, Term, ByteView bytes) {
     return fail(command.error().code,
                 "metadata entry " + index.to_string() + ": " + command.error().context);
   Applied applied = table_.apply(index, *command);
+  BASCULE_TRY(table_.check_feature_level());
   ++entries_since_snapshot_;
   bytes_since_snapshot_ += bytes.size();
   if (log_ == nullptr) return {};
   last_index_ = index;
   last_outcome_ = std::move(applied.outcome);
-  if (!applied.changes.empty() && !observers_.empty()) {
-    untold_.emplace_back(index, std::move(applied.changes));
-    world_.loop.post(alive_.wrap([this] { tell_observers(); }));
-  }
+  note_lives(applied.changes);
+  tell_later({index, std::move(applied.changes), std::move(applied.events), false});
   maybe_snapshot();
   return {};
 }
@@ -91,15 +103,36 @@ void Controller::observe(MetadataObserver& observer) { observers_.push_back(&obs
 
 void Controller::forget_observer(MetadataObserver& observer) { std::erase(observers_, &observer); }
 
+// Whoever speaks for an earlier life of a storage is not heard any more.
+void Controller::note_lives(const std::vector<Change>& changes) {
+  for (const Change& change : changes) {
+    const auto* changed = std::get_if<BrokerChanged>(&change);
+    const BrokerEntry* broker = changed == nullptr ? nullptr : table_.broker(changed->node);
+    if (broker == nullptr || broker->node == identity_.node) continue;
+    log_->driver().note_incarnation({broker->node, broker->storage}, broker->incarnation);
+    if (peers_ != nullptr)
+      peers_->peers().note_incarnation(broker->node, broker->storage, broker->incarnation);
+  }
+}
+
+void Controller::tell_later(Untold untold) {
+  if (observers_.empty() || (untold.changes.empty() && untold.events.empty() && !untold.gap))
+    return;
+  untold_.push_back(std::move(untold));
+  world_.loop.post(alive_.wrap([this] { tell_observers(); }));
+}
+
 void Controller::tell_observers() {
   ASSERT(!untold_.empty());
-  const auto [index, changes] = std::move(untold_.front());
+  const Untold untold = std::move(untold_.front());
   untold_.pop_front();
   // Told by a copy of the list: being told, one may take itself or another back.
   const std::vector<MetadataObserver*> present = observers_;
   for (MetadataObserver* observer : present) {
     if (std::ranges::find(observers_, observer) != observers_.end())
-      observer->metadata_changed(index, changes);
+      observer->metadata_changed(untold.index, untold.changes);
+    if (std::ranges::find(observers_, observer) != observers_.end())
+      observer->events_happened(untold.events, untold.gap);
   }
 }
 
@@ -143,38 +176,44 @@ log::Co<void> Controller::persist_incarnation(PersistedIncarnation next) {
       world_.loop.fail_stop(replaced.error());
       co_return replaced;
     }
-    if (attempt > 0) co_return replaced;
-    (void)co_await log::call<void>(
-        [this](env::Done<void> done) { log_->lend_reserve(std::move(done)); });
+    if (attempt > 0 || lend_ == nullptr) co_return replaced;
+    (void)co_await log::call<void>([this](env::Done<void> done) { lend_(std::move(done)); });
   }
   persisted_ = next;
   co_return Status();
 }
 
+// The number of this life was synced before anything was said in its name (open_controller.cc); it serves
+// unless the metadata knows a later one, which this disk then has forgotten.
 log::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> reports) {
-  const BrokerEntry* known = table_.broker(identity_.node);
-  const Incarnation recorded = known == nullptr ? Incarnation{} : known->incarnation;
-  PersistedIncarnation next;
-  next.incarnation = std::max(persisted_.incarnation, recorded).next();
-  next.rolled_back = persisted_.rolled_back || persisted_.incarnation < recorded;
-  auto persisted = co_await persist_incarnation(next);
-  if (!persisted) co_return fail(std::move(persisted.error()));
+  auto current =
+      co_await log::call<Index>([this](env::Done<Index> done) { log_->read(std::move(done)); });
+  if (!current) co_return fail(std::move(current.error()));
+  const Incarnation recorded = table_.recorded_incarnation(identity_.node);
+  if (persisted_.incarnation <= recorded) {
+    auto persisted = co_await persist_incarnation({recorded.next(), true});
+    if (!persisted) co_return fail(std::move(persisted.error()));
+  }
+  const PersistedIncarnation life = persisted_;
   RegisterBroker command;
   command.node = identity_.node;
   command.storage = identity_.storage;
-  command.incarnation = next.incarnation;
+  command.incarnation = life.incarnation;
   command.replaces = recorded;
-  command.rolled_back = next.rolled_back;
+  command.rolled_back = life.rolled_back;
   command.reports = std::move(reports);
+  command.endpoints = options_.endpoints;
+  command.host = options_.host;
+  command.features = k_feature_range;
   auto outcome = co_await log::call<Outcome>(
       [this, &command](env::Done<Outcome> done) { propose(std::move(command), std::move(done)); });
   if (!outcome) co_return fail(std::move(outcome.error()));
-  if (next.rolled_back) {
+  if (life.rolled_back) {
     // It was carried by a registration that is applied: the next life need not tell it again.
-    auto cleared = co_await persist_incarnation({next.incarnation, false});
+    auto cleared = co_await persist_incarnation({life.incarnation, false});
     if (!cleared) co_return fail(std::move(cleared.error()));
   }
-  incarnation_ = next.incarnation;
+  incarnation_ = life.incarnation;
   co_return incarnation_;
 }
 
@@ -192,10 +231,26 @@ void Controller::unfence(env::Done<void> done) {
           });
 }
 
+void Controller::read_barrier(env::Done<void> done) {
+  log_->read([done = std::move(done)](Result<Index> index) mutable {
+    if (!index) return done(fail(std::move(index.error())));
+    done({});
+  });
+}
+
+// --- The end ---------------------------------------------------------------------------------------
+
+void Controller::displaced(const Error& why) { world_.loop.fail_stop(why); }
+
 void Controller::stop(env::Done<void> done) {
   REQUIRE(!stopping_);
   stopping_ = true;
-  log_->stop(alive_.wrap(std::move(done)));
+  log_->stop(alive_.wrap([this, done = std::move(done)](Status stopped) mutable {
+    if (peers_ == nullptr) return done(std::move(stopped));
+    peers_->listen_to(nullptr);
+    peers_->peers().stop(alive_.wrap([stopped = std::move(stopped), done = std::move(done)](
+                                         const Status&) mutable { done(std::move(stopped)); }));
+  }));
 }
 
 }  // namespace bascule::controller

@@ -60,6 +60,9 @@ void MetadataTable::touch(PartitionEntry& p, ChangeSet& changes) {
 
 void MetadataTable::lose_leader(PartitionEntry& p, ChangeSet& changes) {
   if (!p.leader) return;
+  changes.before(p);
+  --held_.at(p.leader).led;
+  leaderless_.insert(p.id);
   p.leader = {};
   p.leader_incarnation = {};
   p.epoch = p.epoch.next();
@@ -70,6 +73,7 @@ void MetadataTable::lose_leader(PartitionEntry& p, ChangeSet& changes) {
 void MetadataTable::make_leader(NodeId node, PartitionEntry& p, ChangeSet& changes) {
   const BrokerEntry* b = broker(node);
   ASSERT(!p.leader && b != nullptr && !b->fenced, p.id, node);
+  changes.before(p);
   if (!p.in_isr(node)) {
     // All others may lack what it has and still hold all that was acknowledged.
     std::vector<NodeId> others = members_of(p);
@@ -77,6 +81,8 @@ void MetadataTable::make_leader(NodeId node, PartitionEntry& p, ChangeSet& chang
     p.isr = {node};
     p.elr = min_isr(p) <= 1 ? std::vector<NodeId>{} : std::move(others);
   }
+  leaderless_.erase(p.id);
+  ++held_.at(node).led;
   p.leader = node;
   p.leader_incarnation = b->incarnation;
   p.epoch = p.epoch.next();
@@ -140,14 +146,19 @@ bool MetadataTable::elect(Wait wait, PartitionEntry& p, ChangeSet& changes) {
 
 std::vector<WaitedPartition> MetadataTable::waiting_elections() const {
   std::vector<WaitedPartition> out;
-  for (const auto& [id, stream] : state_.streams) {
-    for (const PartitionEntry& p : stream.partitions) {
-      if (p.leader || p.data_lost) continue;
-      if (std::ranges::any_of(p.replicas, [](const auto& r) { return r.report.has_value(); }))
-        out.push_back({p.id, p.epoch});
-    }
+  for (const PartitionId id : leaderless_) {
+    const PartitionEntry& p = *partition(id);
+    if (p.data_lost) continue;
+    if (std::ranges::any_of(p.replicas, [](const auto& r) { return r.report.has_value(); }))
+      out.push_back({p.id, p.epoch});
   }
   return out;
+}
+
+bool MetadataTable::wait_can_end(PartitionId id) const {
+  const PartitionEntry* p = partition(id);
+  if (p == nullptr || p->leader || p->data_lost) return false;
+  return static_cast<bool>(reported_candidate(Wait::over, *p));
 }
 
 Result<Outcome> MetadataTable::apply_one(Index, const ReportReplica& c, ChangeSet& changes) {
@@ -180,6 +191,7 @@ Result<Outcome> MetadataTable::apply_one(Index, const ElectUnclean& c, ChangeSet
   if (r == nullptr) return fail(Errc::not_found, "no replica of " + c.partition.to_string());
   if (!unfenced(c.node))
     return fail(Errc::not_leader, "broker " + c.node.to_string() + " is fenced");
+  changes.before(*p);
   p->isr = {c.node};
   p->elr.clear();
   p->data_lost = false;

@@ -71,7 +71,7 @@ Result<Identity> decode_identity(ByteView file) {
   identity.node = NodeId(r.fixed<uint32_t>());
   identity.storage = take_uuid(r);
   identity.cluster = take_uuid(r);
-  if (!identity.node || !identity.storage || !identity.cluster)
+  if (!identity.node || !identity.storage)
     return fail(Errc::corrupt, "the file 'identity' names nobody");
   return identity;
 }

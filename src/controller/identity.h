@@ -17,7 +17,7 @@ namespace bascule::controller {
 struct Identity {
   NodeId node;
   Uuid storage;  // of this directory; a copy of the directory is the same storage
-  Uuid cluster;
+  Uuid cluster;  // none: formatted, and not founded or joined yet
 
   bool operator==(const Identity&) const = default;
 };

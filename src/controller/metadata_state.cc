@@ -49,6 +49,17 @@ void add(StateHash& h, const BrokerEntry& b) {
   h.id(b.incarnation);
   h.flag(b.fenced);
   h.id(b.registered);
+  h.text(b.endpoints.peers);
+  h.text(b.endpoints.rpc);
+  h.text(b.endpoints.nats);
+  h.text(b.host);
+  h.number(b.features.least);
+  h.number(b.features.most);
+}
+
+void add(StateHash& h, const EventPosition& p) {
+  h.id(p.index);
+  h.number(p.ordinal);
 }
 
 void add(StateHash& h, const model::StreamConfig& c) {
@@ -108,6 +119,24 @@ void add(StateHash& h, const PartitionEntry& p) {
   }
 }
 
+void add(StateHash& h, const EventLog& log) {
+  add(h, log.dropped);
+  h.number(log.kept.size());
+  for (const Event& e : log.kept) {
+    add(h, e.position);
+    h.number(static_cast<uint64_t>(e.kind));
+    h.id(e.node);
+    h.id(e.incarnation);
+    h.id(e.partition.stream);
+    h.id(e.partition.index);
+    h.id(e.epoch);
+    h.number(e.number);
+    add(h, e.nodes);
+    h.text(e.name);
+    h.text(e.detail);
+  }
+}
+
 }  // namespace
 
 const ReplicaEntry* PartitionEntry::replica(NodeId node) const {
@@ -144,8 +173,16 @@ Uuid state_hash(const MetadataState& state) {
     h.number(stream.partitions.size());
     for (const PartitionEntry& p : stream.partitions) add(h, p);
   }
+  h.id(state.next_producer);
+  h.id(state.removed);
   h.number(state.lost_storages.size());
   for (const Uuid& storage : state.lost_storages) h.uuid(storage);
+  h.number(state.settings.size());
+  for (const auto& [name, value] : state.settings) {
+    h.text(name);
+    h.text(value);
+  }
+  add(h, state.events);
   return h.value();
 }
 

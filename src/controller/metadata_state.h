@@ -10,11 +10,16 @@
 
 #include "src/base/ids.h"
 #include "src/base/time.h"
+#include "src/controller/command.h"
+#include "src/controller/events.h"
+#include "src/controller/settings.h"
 #include "src/model/stream_config.h"
 
 namespace bascule::controller {
 
-inline constexpr uint32_t k_feature_level = 1;  // the highest that this program understands
+// What this program understands.
+inline constexpr FeatureRange k_feature_range{1, 1};
+inline constexpr uint32_t k_feature_level = k_feature_range.most;
 
 struct BrokerEntry {
   NodeId node;
@@ -22,6 +27,9 @@ struct BrokerEntry {
   Incarnation incarnation;  // never falls
   bool fenced = true;
   Index registered;  // index of the command that admitted the incarnation
+  BrokerEndpoints endpoints;
+  std::string host;  // failure domain; empty: the broker is one by itself
+  FeatureRange features;
 
   bool operator==(const BrokerEntry&) const = default;
 };
@@ -92,13 +100,17 @@ struct StreamEntry {
 
 struct MetadataState {
   Uuid cluster;
-  uint32_t feature_level = k_feature_level;
-  Index applied;            // last entry that is in here
-  StreamId next_stream{1};  // ids are never given twice
+  uint32_t feature_level = 1;  // never falls
+  Index applied;               // last entry that is in here
+  StreamId next_stream{1};     // ids are never given twice
   AssignmentId next_assignment{1};
   std::map<NodeId, BrokerEntry> brokers;
   std::map<StreamId, StreamEntry> streams;
+  ProducerId next_producer{1};   // ids are never given twice
+  Incarnation removed;           // the highest that a removed broker had: the next life is above it
   std::set<Uuid> lost_storages;  // refused for good
+  SettingValues settings;
+  EventLog events;
 
   bool operator==(const MetadataState&) const = default;
 };

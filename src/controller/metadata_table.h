@@ -2,7 +2,9 @@
 //
 // Where it stands: the controller hands it each committed command with its index; every broker does so
 // in the same order and comes to the same state. It does no I/O, sees no clock and draws nothing.
-// Split by verb: registration.cc (lives of brokers), elections.cc (who leads), streams.cc.
+// Split by verb: registration.cc (lives of brokers), removal.cc (brokers and storages that go for good),
+// elections.cc (who leads), streams.cc, cluster_wide.cc (feature level, settings, producer ids),
+// table_events.cc (the activity log), invariants.cc.
 //
 // Who may lead (KIP-966 and Viewstamped Replication Revisited §4.3 are the nearest relatives): a
 // leadership names (node, incarnation, epoch). Losing a leader opens a leaderless epoch; electing one
@@ -12,6 +14,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,7 +27,8 @@
 
 namespace bascule::controller {
 
-// What a command changed. Values name things; the table has what they are now.
+// What a command changed. Values name things; the table has what they are now: a broker that is gone was
+// removed. Also made by table_difference.h; in one list deletions of streams come first.
 struct BrokerChanged {
   NodeId node;
   bool operator==(const BrokerChanged&) const = default;
@@ -43,11 +47,17 @@ struct PartitionChanged {
   PartitionId partition;
   bool operator==(const PartitionChanged&) const = default;
 };
-using Change = std::variant<BrokerChanged, StreamCreated, StreamDeleted, PartitionChanged>;
+// The feature level, a setting, or the storages that were declared lost.
+struct ClusterChanged {
+  bool operator==(const ClusterChanged&) const = default;
+};
+using Change =
+    std::variant<BrokerChanged, StreamCreated, StreamDeleted, PartitionChanged, ClusterChanged>;
 
 struct Applied {
   Result<Outcome> outcome;
   std::vector<Change> changes;  // empty where the command was refused; each thing at most once
+  std::vector<Event> events;    // all of this command's, also those that the log does not keep
 };
 
 class MetadataTable {
@@ -66,13 +76,22 @@ class MetadataTable {
 
   // Null where there is none. Valid until the next apply.
   const BrokerEntry* broker(NodeId node) const;
+  // What a registration of the node has to replace: no life of it was ever above. 0: none was.
+  Incarnation recorded_incarnation(NodeId node) const;
   const StreamEntry* stream(StreamId id) const;
   const StreamEntry* stream_named(std::string_view name) const;
   const PartitionEntry* partition(PartitionId id) const;
-  // Partitions with a replica on `node`, ascending. O(all partitions).
+  // Partitions with a replica on `node`, ascending.
   std::vector<PartitionId> partitions_of(NodeId node) const;
+  uint64_t replicas_on(NodeId node) const;
+  uint64_t led_by(NodeId node) const;
   // Leaderless partitions where some have reported and others are waited for.
   std::vector<WaitedPartition> waiting_elections() const;
+  // Whether those who have reported could elect, if nobody else were waited for.
+  bool wait_can_end(PartitionId id) const;
+  Settings settings() const;
+  // `unsupported`: the cluster's feature level is beyond this program, which must stop.
+  Status check_feature_level() const;
   uint64_t partition_count() const { return partition_count_; }
 
   // All of them; O(state).
@@ -92,11 +111,16 @@ class MetadataTable {
   Result<Outcome> apply_one(Index index, const ReportReplica& c, ChangeSet& changes);
   Result<Outcome> apply_one(Index index, const EndElectionWait& c, ChangeSet& changes);
   Result<Outcome> apply_one(Index index, const ElectUnclean& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const UnregisterBroker& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const DeclareStorageLost& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const FinalizeFeatureLevel& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const SetSetting& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const AllocateProducerIds& c, ChangeSet& changes);
 
   // registration.cc
   Status check_registration(const RegisterBroker& c) const;
-  void admit_to_partition(const RegisterBroker& c, bool lost_all, const ReplicaReport* report,
-                          PartitionEntry& p, ChangeSet& changes);
+  void judge_replica(NodeId node, bool lost_all, const ReplicaReport* report, PartitionEntry& p,
+                     ChangeSet& changes);
   void fence_in_partition(const std::vector<NodeId>& fenced, PartitionEntry& p, ChangeSet& changes);
 
   // elections.cc
@@ -110,12 +134,30 @@ class MetadataTable {
   NodeId safe_candidate(const PartitionEntry& p) const;
   NodeId reported_candidate(Wait wait, const PartitionEntry& p) const;
 
+  // What is derived of the partitions that one broker holds.
+  struct Held {
+    std::set<PartitionId> partitions;
+    uint64_t led = 0;
+
+    bool operator==(const Held&) const = default;
+  };
+
   PartitionEntry* find_partition(PartitionId id);
+  // Of a partition that joins or leaves the table.
+  void index_partition(const PartitionEntry& p);
+  void forget_partition(const PartitionEntry& p);
+  std::vector<Event> log_events(Index index, ChangeSet& changes);
+
+  // invariants.cc
   Status check_partition(const StreamEntry& s, const PartitionEntry& p) const;
+  Status check_brokers() const;
+  Status check_index() const;
 
   MetadataState state_;
   std::map<std::string, StreamId, std::less<>> names_;  // derived
   uint64_t partition_count_ = 0;                        // derived
+  std::map<NodeId, Held> held_;                         // derived; nodes that hold something
+  std::set<PartitionId> leaderless_;                    // derived
 };
 
 }  // namespace bascule::controller

@@ -295,7 +295,12 @@ void LogStoreImpl::stop(env::Done<void> done) {
 Co<void> LogStoreImpl::stop_now() {
   stopping_ = true;
   if (!serving_) co_return Status();  // nothing was begun, and the file says what it said
-  co_return co_await write_logs();
+  auto status = co_await write_logs();
+  if (!status && refused(status.error())) {
+    auto lent = co_await lend_reserve();
+    if (lent && *lent) status = co_await write_logs();
+  }
+  co_return status;
 }
 
 bool LogStoreImpl::suspect(PartitionId partition) const {

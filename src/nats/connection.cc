@@ -61,6 +61,7 @@ Connection::Connection(Hub& hub, env::World world, ConnectionId id,
       id_(id),
       stream_(std::move(stream)),
       connected_(!asks_for_authentication(hub.options())),
+      upgrade_(hub.options().tls != nullptr ? Upgrade::first_byte : Upgrade::none),
       parser_(parser_limits(hub.options())),
       buffer_bytes_(k_buffer_bytes_min) {}
 
@@ -73,7 +74,11 @@ Connection::~Connection() {
 
 void Connection::start() {
   send_info();
-  schedule_tick(connected_ ? hub_.options().ping_interval : hub_.options().auth_timeout);
+  const ServerOptions& options = hub_.options();
+  // Where TLS is a client's choice, silence may be a client that has nothing to say.
+  schedule_tick(options.tls_mode == env::TlsMode::require ? options.tls_timeout
+                : connected_                              ? options.ping_interval
+                                                          : options.auth_timeout);
   read();
 }
 
@@ -100,6 +105,7 @@ void Connection::make_room() {
 
 void Connection::read() {
   if (reading_ || paused_ || state_ == State::closed) return;
+  if (upgrade_ == Upgrade::handshake && state_ == State::open) return;
   make_room();
   reading_ = true;
   stream_->read(buffer_.mutable_bytes().subspan(end_),
@@ -112,6 +118,7 @@ void Connection::on_read(Result<size_t> result) {
   if (state_ != State::open) return read();  // what still comes is dropped until the client ends
   heard_ = true;
   end_ += *result;
+  if (upgrade_ == Upgrade::first_byte) return choose_encryption();
   if (end_ == buffer_.size()) buffer_bytes_ = std::min(buffer_bytes_ * 2, k_buffer_bytes_max);
   process();
 }
@@ -146,6 +153,7 @@ void Connection::process() {
 
 void Connection::resume() {
   if (!std::exchange(paused_, false) || state_ != State::open || reading_) return;
+  if (upgrade_ != Upgrade::none) return read();
   process();
 }
 
@@ -221,6 +229,7 @@ void Connection::check_pending() {
 }
 
 void Connection::flush() {
+  if (upgrade_ == Upgrade::handshake && state_ == State::open) return;  // upgraded() goes on
   flush_pending_ = false;
   if (state_ == State::closed) return;
   if (const size_t bytes = output_.bytes(); bytes > 0) {
@@ -264,6 +273,8 @@ void Connection::schedule_tick(Duration delay) {
 
 void Connection::on_tick() {
   if (state_ != State::open) return;
+  if (upgrade_ == Upgrade::first_byte && hub_.options().tls_mode == env::TlsMode::require)
+    return tls_failed("no TLS handshake was begun in time");
   if (!connected_) {
     ++hub_.stats().auth_failures;
     return close("Authentication Timeout");

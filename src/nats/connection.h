@@ -7,6 +7,9 @@
 // at where it was received; a large one is sent on from there without a copy. What a client does not read
 // is bounded: beyond `pending_bytes_max` it is a slow consumer and is cut.
 //
+// Where TLS is configured the client begins a handshake after INFO; its first byte tells which it speaks, and
+// the stream is wrapped in the middle of the conversation (connection_tls.cc).
+//
 // States: open → closing (an error or the server's stop: the last bytes go out, nothing more is read) →
 // closed. The Hub destroys a closed connection in a later turn.
 #pragma once
@@ -41,6 +44,7 @@ struct ServerStats {
   uint64_t stale_connections = 0;
   uint64_t protocol_errors = 0;
   uint64_t auth_failures = 0;
+  uint64_t tls_failures = 0;      // handshakes that failed, and plaintext where TLS is required
   uint64_t invalid_subjects = 0;  // messages on subjects that are none: delivered to nobody
 };
 
@@ -83,6 +87,8 @@ class Connection final : public Receiver {
   ConnectionId id() const { return id_; }
   const env::Address& peer() const { return stream_->peer(); }
   const ConnectOptions& client() const { return client_; }
+  // What the client's certificate calls it; empty: it showed none.
+  std::string_view principal() const { return principal_; }
 
   // Receiver
   bool receives() const override { return state_ == State::open; }
@@ -119,6 +125,12 @@ class Connection final : public Receiver {
   void schedule_tick(Duration delay);
   void end();
 
+  // --- connection_tls.cc: from the greeting to a secured stream
+  void choose_encryption();
+  void upgrade();
+  void upgraded(const Status& status);
+  void tls_failed(const std::string& why);
+
   // --- connection_commands.cc: what commands do. False: nothing more is read.
   bool handle(const Command& command);
   bool handle_connect(const Command& command);
@@ -137,6 +149,10 @@ class Connection final : public Receiver {
   std::unique_ptr<env::Stream> stream_;
   ConnectOptions client_;
   bool connected_ = false;  // a valid CONNECT came, or none is asked for
+  std::string principal_;
+  // none: TLS is off, or over; first_byte: the client's choice is to come; handshake: it is under way, and
+  // nothing of ours is written or read meanwhile.
+  enum class Upgrade : uint8_t { none, first_byte, handshake } upgrade_ = Upgrade::none;
   State state_ = State::open;
   bool paused_ = false;
   bool reading_ = false;

@@ -7,6 +7,7 @@
 
 #include "src/base/time.h"
 #include "src/env/network.h"
+#include "src/env/tls.h"
 #include "src/model/limits.h"
 
 namespace bascule::nats {
@@ -20,6 +21,11 @@ struct ServerOptions {
   std::string user{};
   std::string password{};
 
+  // Clients are upgraded to TLS after INFO; `allow`: who wants to. Null exactly with `off`. It outlives the
+  // server. Where it requires an identity, a client without a certificate does not get further.
+  env::TlsMode tls_mode = env::TlsMode::off;
+  env::TlsServer* tls = nullptr;
+
   uint32_t connections_max = 65'536;
   uint32_t subscriptions_max = 100'000;  // per connection
   uint32_t subscriptions_total_max = 1'000'000;
@@ -31,6 +37,7 @@ struct ServerOptions {
   size_t pending_bytes_total_max = 512 << 20;
 
   Duration auth_timeout = seconds(2);  // from connecting to a valid CONNECT, where one is asked for
+  Duration tls_timeout = seconds(2);   // from INFO to the end of the handshake
   Duration ping_interval =
       seconds(120);            // silence after which a client is asked for a sign of life
   uint32_t pings_out_max = 2;  // unanswered ones, before the connection is stale

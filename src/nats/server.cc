@@ -45,6 +45,7 @@ Server::~Server() {
 }
 
 void Server::start(env::Done<void> done) {
+  REQUIRE((options_.tls_mode == env::TlsMode::off) == (options_.tls == nullptr));
   if (!options_.auth_token.empty() && !options_.user.empty()) {
     world_.loop.post([done = std::move(done)]() mutable {
       done(fail(Errc::invalid, "nats: a token and a user exclude each other"));
@@ -100,6 +101,12 @@ std::string Server::info_json(const Connection& connection) const {
       .number("client_id", connection.id().value)
       .string("client_ip", connection.peer().host);
   if (!options_.auth_token.empty() || !options_.user.empty()) out.boolean("auth_required", true);
+  if (options_.tls != nullptr) {
+    // Client libraries take the first for "must" and the second for "may".
+    if (options_.tls_mode == env::TlsMode::require) out.boolean("tls_required", true);
+    if (options_.tls->requires_identity()) out.boolean("tls_verify", true);
+    out.boolean("tls_available", true);
+  }
   if (stopping_) out.boolean("ldm", true);
   return out.finish();
 }

@@ -35,6 +35,10 @@ struct RaftOptions {
   size_t snapshot_chunk_bytes = 256 << 10;
   size_t uncommitted_bytes_max = 16 << 20;  // proposals beyond are refused `overloaded`
   size_t reads_max = 10'000;                // waiting reads; beyond: `overloaded`
+  size_t command_bytes_max = 4 << 20;       // of one command; beyond: `too_large`
+  uint64_t snapshot_bytes_max = 1u << 30;   // that a member takes in; a larger one is not heard
+  size_t keep_entries = 4096;               // behind a compaction, for who is a little behind
+  size_t keep_bytes = 4 << 20;
 };
 
 enum class Role : uint8_t { follower, pre_candidate, candidate, leader, learner };
@@ -45,7 +49,9 @@ enum class Role : uint8_t { follower, pre_candidate, candidate, leader, learner 
 struct Persist {
   std::optional<HardState> hard;
   std::optional<Snapshot> snapshot;  // installed from the leader
-  Index first;  // of entries; what the log had from here on is cut. 0: no entries
+  // Of entries; what the log had from here on is cut. 0: no entries, nothing is cut. Set with each snapshot
+  // too, also where no entry follows: nothing of the log that was before it stays.
+  Index first;
   std::vector<Entry> entries;
 
   bool empty() const { return !hard && !snapshot && entries.empty(); }
@@ -64,13 +70,13 @@ struct Output {
   std::vector<Message> now;            // may leave before anything is persisted
   std::vector<Message> after_persist;  // leave once persist_id, and all before it, are durable
   // Committed entries to apply, [applied + 1, …], on this member's disk or not. A snapshot from the leader
-  // comes first, once it is durable.
+  // comes first, once it is durable. What StoredState had as a snapshot is the driver's to restore.
   std::optional<Snapshot> restore;
   Index apply_first;
   std::vector<Entry> apply;
   std::vector<ReadReady> reads;
-  // Proposals that were accepted here and whose entries were cut: outcome unknown no more, never committed
-  // under that (index, term). Who waits for an index compares the term of what is applied there.
+  // Role, term or known leader are others than in the Output before. Proposals that were accepted here may
+  // have been cut: who waits for an index compares the term of what is applied there.
   bool role_changed = false;
 
   bool empty() const;
@@ -94,6 +100,8 @@ class Raft {
        Prng random);
   ~Raft();
   Raft(Raft&&) noexcept;
+  // Another one in the same state: for tests that follow all that may happen next.
+  Raft copy() const;
 
   // The entry and hard state that founding with `configuration` begins with: what a store is formatted with.
   static StoredState bootstrap(const Configuration& configuration);
@@ -112,9 +120,12 @@ class Raft {
   Result<Index> propose(std::vector<Slice> commands);  // all or none; the first's index
   // Begins a joint change to these voters and learners (thesis §4.3); the machine itself leaves the joint
   // configuration once it is committed. Errors: `not_leader`, `busy` (a change is under way), `not_yet` (no
-  // entry of this term is committed: thesis §4.2's bug), `invalid`.
+  // entry of this term is committed: thesis §4.2's bug), `invalid`. `not_yet` too where a voter-to-be does not
+  // vote now and is not a learner that follows, at most in_flight_bytes_max behind: add it as a learner, wait
+  // (progress()), then ask again. With the same voters there is no joint configuration.
   Result<Index> change_membership(std::vector<Member> voters, std::vector<Member> learners);
-  // Hands leadership to a voter that has caught up (thesis §3.10). `not_leader`, `invalid`, `not_yet`.
+  // Hands leadership to a voter that has caught up (thesis §3.10); proposals get `not_yet` until it is over,
+  // which is after election_timeout_max at the latest. `not_leader`, `invalid`, `not_yet`.
   Status transfer(MonotonicTime now, MemberId to);
   // Linearizable read: a ReadReady with `id` follows in an Output. Any role; `overloaded`, `not_leader` (no
   // leader is known).
@@ -148,14 +159,22 @@ class Raft {
   // In force: that of the last configuration entry, committed or not (paper §6).
   const Configuration& configuration() const;
   bool configuration_committed() const;
+  // As of that entry: what a snapshot at `index` carries. Requires applied() >= index, and that no later
+  // snapshot is known.
+  const Configuration& configuration_at(Index index) const;
   // As leader: has an entry of its own term been committed.
   bool leads_for_sure() const;
   std::vector<ProgressView> progress() const;
   uint64_t dropped_messages() const;
   void check_invariants() const;
+  // Equal where two machines do the same from now on, if none of their timers has any time left: times and
+  // random draws are left out. For tests that must know where they have been.
+  uint64_t fingerprint() const;
 
  private:
   struct State;
+  explicit Raft(std::unique_ptr<State> state);
+
   std::unique_ptr<State> state_;
 };
 

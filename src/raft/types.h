@@ -35,12 +35,14 @@ struct Member {
 };
 
 // Who votes, who listens. Joint while `outgoing` is not empty: then a majority of `voters` and a majority
-// of `outgoing` must agree (paper §6, thesis §4.3). All three ascend by id; `learners` holds no voter of
-// either set. One node appears at most once in each.
+// of `outgoing` must agree (paper §6, thesis §4.3). All lists ascend by id; `learners` holds no voter of
+// either set. One node appears at most once in each. `demoted`: those of `outgoing`, and not of `voters`,
+// that are learners once the joint configuration is left.
 struct Configuration {
   std::vector<Member> voters;
   std::vector<Member> outgoing;
   std::vector<Member> learners;
+  std::vector<Member> demoted;
 
   bool operator==(const Configuration&) const = default;
   bool joint() const { return !outgoing.empty(); }
@@ -55,6 +57,7 @@ struct Configuration {
 
 inline constexpr size_t k_voters_max = 7;
 inline constexpr size_t k_members_max = 1000;  // learners included
+inline constexpr size_t k_address_bytes_max = 300;
 
 enum class EntryKind : uint8_t {
   empty = 0,    // a leader's first of its term (thesis §6.4)

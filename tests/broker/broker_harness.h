@@ -93,7 +93,7 @@ class BrokerHarness {
     bool stopped = false;
     in_turn([&] {
       program().stop([&](const Status& s) {
-        EXPECT_TRUE(s.has_value());
+        EXPECT_TRUE(s.has_value()) << s.error().to_string();
         stopped = true;
       });
     });

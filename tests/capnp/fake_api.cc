@@ -169,8 +169,9 @@ broker::StreamStatus FakeApi::status(StreamId id) const {
   return out;
 }
 
-void FakeApi::create_stream(const broker::Principal&, broker::CreateStream request,
+void FakeApi::create_stream(const broker::Principal& who, broker::CreateStream request,
                             env::Done<broker::StreamStatus> done) {
+  last_principal_ = who.name;
   last_create_ = request;
   const StreamId id = add_stream(request.config.name, request.config.partitions);
   streams_[id] = request.config;
@@ -196,6 +197,16 @@ void FakeApi::describe_stream(const broker::Principal&, broker::StreamRef ref,
 void FakeApi::delete_stream(const broker::Principal&, StreamId stream, env::Done<void> done) {
   const bool known = streams_.erase(stream) > 0;
   later<void>(std::move(done), known ? Status{} : Status(fail(Errc::unknown_stream)));
+}
+
+void FakeApi::cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) {
+  later<broker::ClusterStatus>(std::move(done), cluster);
+}
+
+void FakeApi::change_cluster(const broker::Principal&, broker::ClusterChange request,
+                             env::Done<void> done) {
+  cluster_changes.push_back(request);
+  later<void>(std::move(done), request.node ? Status{} : Status(fail(Errc::not_found)));
 }
 
 void FakeApi::publish(const broker::Principal&, broker::Publish in,

@@ -35,6 +35,8 @@ class FakeApi final : public broker::Api {
   Log& log(StreamId stream, uint32_t partition = 0) {
     return logs_[{stream, PartitionIndex(partition)}];
   }
+  // Who asked last to create a stream.
+  const std::string& last_principal() const { return last_principal_; }
   // All values of the log, in order.
   std::vector<std::string> values(StreamId stream, uint32_t partition = 0);
   // Adds a batch of these values as if it had been published.
@@ -58,6 +60,9 @@ class FakeApi final : public broker::Api {
   const std::optional<broker::CreateStream>& last_create() const { return last_create_; }
   const Uuid log_id{{7, 9}};
 
+  broker::ClusterStatus cluster;                       // what cluster_status() answers
+  std::vector<broker::ClusterChange> cluster_changes;  // as they came
+
   // --- broker::Api
   void create_stream(const broker::Principal&, broker::CreateStream request,
                      env::Done<broker::StreamStatus> done) override;
@@ -66,6 +71,9 @@ class FakeApi final : public broker::Api {
   void describe_stream(const broker::Principal&, broker::StreamRef ref,
                        env::Done<broker::StreamStatus> done) override;
   void delete_stream(const broker::Principal&, StreamId stream, env::Done<void> done) override;
+  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) override;
+  void change_cluster(const broker::Principal&, broker::ClusterChange request,
+                      env::Done<void> done) override;
   void publish(const broker::Principal&, broker::Publish request,
                env::Done<broker::PublishAck> done) override;
   void subscribe(const broker::Principal&, broker::Subscribe request,
@@ -98,6 +106,7 @@ class FakeApi final : public broker::Api {
   uint64_t delivered_bytes_ = 0;
   std::set<FakeSubscription*> subscriptions_;
   std::optional<broker::CreateStream> last_create_;
+  std::string last_principal_;
 };
 
 }  // namespace bascule::rpc

@@ -81,6 +81,54 @@ TEST(config, a_listener_beyond_loopback_needs_authentication) {
   EXPECT_TRUE(check_config(load_config(s)->config).has_value());
 }
 
+TEST(config, tls_is_required_on_all_listeners_once_there_is_a_certificate) {
+  ConfigSources s = sources();
+  const auto mode = [&](auto listener) {
+    const Config config = load_config(s)->config;
+    return tls_mode(config, config.*listener);
+  };
+  EXPECT_EQ(mode(&Config::nats_tls), env::TlsMode::off);
+  s.flags["tls_cert"] = "cert.pem";
+  EXPECT_FALSE(check_config(load_config(s)->config).has_value()) << "without its key";
+  s.flags["tls_key"] = "key.pem";
+  EXPECT_TRUE(check_config(load_config(s)->config).has_value());
+  EXPECT_EQ(mode(&Config::nats_tls), env::TlsMode::require);
+  EXPECT_EQ(mode(&Config::rpc_tls), env::TlsMode::require);
+  s.flags["nats_tls"] = "allow";
+  s.flags["rpc_tls"] = "off";
+  EXPECT_TRUE(check_config(load_config(s)->config).has_value());
+  EXPECT_EQ(mode(&Config::nats_tls), env::TlsMode::allow);
+  EXPECT_EQ(mode(&Config::rpc_tls), env::TlsMode::off);
+  s.flags["rpc_tls"] = "allow";
+  EXPECT_FALSE(check_config(load_config(s)->config).has_value());
+  s.flags["rpc_tls"] = "sometimes";
+  EXPECT_FALSE(load_config(s).has_value());
+}
+
+TEST(config, tls_without_a_certificate_is_refused_by_name) {
+  ConfigSources s = sources();
+  s.flags["nats_tls"] = "require";
+  EXPECT_EQ(check_config(load_config(s)->config).error().context,
+            "nats_tls asks for TLS: set tls_cert and tls_key");
+  s.flags = {{"tls_client_ca", "ca.pem"}};
+  EXPECT_FALSE(check_config(load_config(s)->config).has_value());
+}
+
+// Encryption alone is no authentication; certificates that everybody must show are.
+TEST(config, required_client_certificates_open_a_listener_beyond_loopback) {
+  ConfigSources s = sources();
+  const auto good = [&] { return check_config(load_config(s)->config).has_value(); };
+  s.flags = {{"nats", "0.0.0.0:4222"}, {"tls_cert", "c"}, {"tls_key", "k"}};
+  EXPECT_FALSE(good());
+  s.flags["tls_client_ca"] = "ca";
+  EXPECT_TRUE(good());
+  s.flags["nats_tls"] = "allow";
+  EXPECT_FALSE(good());
+  s.flags["nats_tls"] = "require";
+  s.flags["tls_client_required"] = "false";
+  EXPECT_FALSE(good());
+}
+
 TEST(config, what_is_printed_can_be_read_back) {
   ConfigSources s = sources();
   s.flags = {{"data", "a \"quoted\" name"}, {"nats", "off"}, {"segment_bytes", "1MiB"}};

@@ -109,6 +109,12 @@ class FakeConnection final : public Connection {
     }
     post(std::move(done), std::move(result));
   }
+  void cluster_status(MonotonicTime, Answer<broker::ClusterStatus> done) override {
+    post(std::move(done), std::expected<broker::ClusterStatus, Failure>{broker::ClusterStatus{}});
+  }
+  void change_cluster(broker::ClusterChange, MonotonicTime, Answer<void> done) override {
+    post(std::move(done), std::expected<void, Failure>{});
+  }
   void publish(PublishRequest request, Answer<broker::PublishAck> done) override {
     transport_.publishes.push_back({address_, std::move(request), alive_.wrap(std::move(done))});
   }

@@ -32,7 +32,7 @@ class CommandGenerator {
   CommandGenerator(Prng random, uint32_t nodes) : random_(random), nodes_(nodes) {}
 
   Command next(const MetadataTable& table) {
-    switch (random_.below(12)) {
+    switch (random_.below(16)) {
       case 0:
       case 1: return registration(table);
       case 2:
@@ -44,6 +44,11 @@ class CommandGenerator {
       case 8: return clear(table);
       case 9: return report(table);
       case 10: return end_wait(table);
+      case 11: return removal(table);
+      case 12: return declare_lost(table);
+      case 13: return level(table);
+      case 14: return setting();
+      case 15: return producer_ids(table);
       default: return unclean(table);
     }
   }
@@ -52,8 +57,7 @@ class CommandGenerator {
   NodeId any_node() { return NodeId(static_cast<uint32_t>(random_.between(1, nodes_))); }
 
   Incarnation recorded(const MetadataTable& table, NodeId node) {
-    const BrokerEntry* b = table.broker(node);
-    return b == nullptr ? Incarnation{} : b->incarnation;
+    return table.recorded_incarnation(node);
   }
   // Now and then another one than asked for.
   template <class Id>
@@ -81,6 +85,9 @@ class CommandGenerator {
     c.replaces = mostly(recorded(table, c.node));
     c.incarnation = Incarnation(c.replaces.value + random_.between(1, 2));
     c.rolled_back = random_.chance(1, 15);
+    c.endpoints.rpc = "127.0.0.1:" + std::to_string(9000 + c.node.value);
+    if (random_.chance(3, 4)) c.host = "host-" + std::to_string(c.node.value / 2);
+    c.features.most = random_.chance(1, 10) ? 1 : 2;
     for (const PartitionId& id : table.partitions_of(c.node)) {
       if (random_.chance(1, 2)) continue;
       const PartitionEntry& p = *table.partition(id);
@@ -148,6 +155,26 @@ class CommandGenerator {
     EndElectionWait c{table.waiting_elections()};
     if (const PartitionEntry* p = any_partition(table)) c.partitions.push_back({p->id, p->epoch});
     return c;
+  }
+  Command removal(const MetadataTable& table) {
+    const NodeId node = any_node();
+    return UnregisterBroker{node, mostly(recorded(table, node))};
+  }
+  Command declare_lost(const MetadataTable& table) {
+    const BrokerEntry* b = random_.chance(1, 3) ? table.broker(any_node()) : nullptr;
+    return DeclareStorageLost{b != nullptr ? b->storage : storage_id(100 + random_.below(20))};
+  }
+  Command level(const MetadataTable& table) {
+    return FinalizeFeatureLevel{table.state().feature_level + (random_.chance(1, 8) ? 1 : 0)};
+  }
+  Command setting() {
+    static constexpr const char* k_values[] = {"", "1s", "2500ms", "3", "1000h"};
+    return SetSetting{random_.chance(1, 3) ? "default_replicas" : "session_timeout",
+                      k_values[random_.below(5)]};
+  }
+  Command producer_ids(const MetadataTable& table) {
+    const NodeId node = any_node();
+    return AllocateProducerIds{node, mostly(recorded(table, node)), random_.below(1000)};
   }
   Command unclean(const MetadataTable& table) {
     ElectUnclean c;

@@ -7,13 +7,17 @@
 #include "io/entropy.h"
 #include "io/make_disk.h"
 #include "tests/env/conformance.h"
+#include "tests/env/secured_network.h"
 
 namespace bascule::env {
 namespace {
 
+enum class Streams : uint8_t { plain, secured };
+
 class RealWorld final : public WorldHarness {
  public:
-  explicit RealWorld(io::DiskChoice choice) : choice_(choice), random_(io::random_seed()) {
+  RealWorld(io::DiskChoice choice, Streams streams)
+      : choice_(choice), streams_(streams), random_(io::random_seed()) {
     // Below the build directory: the file system of the sources is a real one, /tmp may not be.
     directory_ = BASCULE_BINARY_DIR "/test_data/";
     directory_ += random_.uuid().to_string();
@@ -30,6 +34,9 @@ class RealWorld final : public WorldHarness {
     if (!made) return fail(std::move(made.error()));
     disk_ = std::move(made->disk);
     network_ = std::make_unique<io::AsioNetwork>(*loop_);
+    if (streams_ == Streams::plain) return {};
+    BASCULE_TRY_ASSIGN(
+        network_, SecuredNetwork::make(*loop_, std::move(network_), directory_ + "/certificates"));
     return {};
   }
 
@@ -58,6 +65,7 @@ class RealWorld final : public WorldHarness {
   }
 
   io::DiskChoice choice_;
+  Streams streams_;
   std::string directory_;
   Prng random_;
   NullTracer trace_;
@@ -66,9 +74,10 @@ class RealWorld final : public WorldHarness {
   std::unique_ptr<Network> network_;
 };
 
-WorldKind kind(std::string name, io::DiskChoice choice) {
-  return {std::move(name), [choice](std::string& why_not) -> std::unique_ptr<WorldHarness> {
-            auto world = std::make_unique<RealWorld>(choice);
+WorldKind kind(std::string name, io::DiskChoice choice, Streams streams = Streams::plain) {
+  return {std::move(name),
+          [choice, streams](std::string& why_not) -> std::unique_ptr<WorldHarness> {
+            auto world = std::make_unique<RealWorld>(choice, streams);
             if (Status s = world->begin(); !s) {
               why_not = s.error().to_string();
               return nullptr;
@@ -79,6 +88,11 @@ WorldKind kind(std::string name, io::DiskChoice choice) {
 
 // Loop and network do not see the disk: one kind of world tells all about them.
 std::vector<WorldKind> one_kind() { return {kind("asio", io::DiskChoice::thread_pool)}; }
+// A secured stream keeps what a plain one keeps.
+std::vector<WorldKind> each_stream() {
+  return {kind("asio", io::DiskChoice::thread_pool),
+          kind("tls", io::DiskChoice::thread_pool, Streams::secured)};
+}
 std::vector<WorldKind> each_disk() {
   return {kind("io_uring", io::DiskChoice::uring),
           kind("thread_pool", io::DiskChoice::thread_pool)};
@@ -86,7 +100,7 @@ std::vector<WorldKind> each_disk() {
 std::string name_of(const testing::TestParamInfo<WorldKind>& info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Real, LoopConformance, testing::ValuesIn(one_kind()), name_of);
-INSTANTIATE_TEST_SUITE_P(Real, NetworkConformance, testing::ValuesIn(one_kind()), name_of);
+INSTANTIATE_TEST_SUITE_P(Real, NetworkConformance, testing::ValuesIn(each_stream()), name_of);
 INSTANTIATE_TEST_SUITE_P(Real, DiskConformance, testing::ValuesIn(each_disk()), name_of);
 
 }  // namespace

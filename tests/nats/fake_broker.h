@@ -75,6 +75,13 @@ class FakeBroker final : public broker::Api {
     remove_stream(stream);
     later<void>(std::move(done), {});
   }
+  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) override {
+    later<broker::ClusterStatus>(std::move(done), broker::ClusterStatus{});
+  }
+  void change_cluster(const broker::Principal&, broker::ClusterChange,
+                      env::Done<void> done) override {
+    later<void>(std::move(done), fail(Errc::not_leader));
+  }
   void publish(const broker::Principal&, broker::Publish request,
                env::Done<broker::PublishAck> done) override {
     ++publishes_;

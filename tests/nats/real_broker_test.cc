@@ -12,7 +12,8 @@ namespace {
 struct BrokerProcess : sim::Program {
   explicit BrokerProcess(env::World& w) : world(w) {
     broker::open_broker(
-        world, {}, codec, scope.wrap([this](Result<std::unique_ptr<broker::Broker>> opened) {
+        world, {}, codec, nullptr,
+        scope.wrap([this](Result<std::unique_ptr<broker::Broker>> opened) {
           ASSERT_TRUE(opened) << opened.error().to_string();
           api = *std::move(opened);
           recorder = std::make_unique<Recorder>(world, *api, RecorderOptions{});

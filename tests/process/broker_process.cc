@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -112,20 +113,26 @@ BrokerProcess::~BrokerProcess() {
   if (out_ >= 0) close(out_);
 }
 
-bool BrokerProcess::start() {
+bool BrokerProcess::begin() {
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   const int error = open(error_file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  std::vector<std::string> arguments{"serve",       "--data", data_,        "--nats",
-                                     "127.0.0.1:0", "--rpc",  "127.0.0.1:0"};
+  std::vector<std::string> arguments{"serve", "--data", data_};
   arguments.insert(arguments.end(), arguments_.begin(), arguments_.end());
+  for (const char* listener : {"--nats", "--rpc"})
+    if (std::ranges::find(arguments_, listener) == arguments_.end())
+      arguments.insert(arguments.end(), {listener, "127.0.0.1:0"});
   pid_ = spawn(arguments, null, pipe_ends[1], error);
   close(null);
   close(error);
   close(pipe_ends[1]);
   if (out_ >= 0) close(out_);
   out_ = pipe_ends[0];
+  return true;
+}
+
+bool BrokerProcess::await_ready() {
   std::istringstream words(read_line(out_));
   std::string word;
   endpoints_.clear();

@@ -40,7 +40,10 @@ class BrokerProcess {
   BrokerProcess& operator=(const BrokerProcess&) = delete;
 
   // Starts it and waits for its ready line. False, with what it said in error(), when it ended instead.
-  bool start();
+  bool start() { return begin() && await_ready(); }
+  // The two halves of start(): brokers of a cluster wait for each other.
+  bool begin();
+  bool await_ready();
   void kill9();
   // SIGTERM; its exit status.
   int terminate();

@@ -1,10 +1,11 @@
 // Which file may include which, and what src/ may not use at all.
 //
-//   base → model → env → {log, raft} → {controller, partition} → broker
+//   base → model → env → {log, raft} → peers → {controller, partition} → broker
 //
-// nats and client see base, model, env and broker/api.h. capnp/ sees those, client, and the codec
-// interfaces and metadata structs of src/. io/ sees base, model and env, its composition root sees
-// all. sim/ sees all of src/ and capnp/, never io/. src/ sees neither of the three.
+// Of raft, peers sees the values that travel alone, and nothing of log. nats and client see base, model,
+// env and broker/api.h. capnp/ sees those, client, and the codec interfaces, metadata structs and Raft's
+// values of src/. io/ sees base, model, env and the interface of the peers' secret, its composition root
+// sees all. sim/ sees all of src/ and capnp/, never io/. src/ sees neither of the three.
 #pragma once
 
 #include <set>

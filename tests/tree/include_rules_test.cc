@@ -37,14 +37,15 @@ TEST(include_rules, the_core_uses_no_forbidden_word) {
 // A tree of one file for each folder, and `path` including `name`.
 std::vector<std::string> faults_of(const std::string& path, const std::string& directive) {
   SourceTree sample;
-  for (const char* folder : {"base", "model", "env", "log", "raft", "controller", "partition",
-                             "broker", "nats", "client"}) {
+  for (const char* folder : {"base", "model", "env", "log", "raft", "peers", "controller",
+                             "partition", "broker", "nats", "client"}) {
     sample["src/" + std::string(folder) + "/x.h"] = "";
   }
   sample["src/broker/api.h"] = "#include \"src/broker/position.h\"\n";
   sample["src/broker/position.h"] = "";
   sample["src/controller/command.h"] = "";
-  sample["src/partition/peer_codec.h"] = "";
+  sample["src/partition/peer_codec.h"] = sample["src/raft/message.h"] = "";
+  sample["src/peers/authenticator.h"] = "";
   sample["capnp/x.h"] = sample["io/x.h"] = sample["sim/x.h"] = "";
   sample["capnp/bascule.capnp"] = "";
   sample[path] = "// a file\n#include " + directive + "\n";
@@ -58,6 +59,14 @@ TEST(include_rules, includes_against_the_direction_are_found) {
            {"src/env/y.h", R"("src/log/x.h")"},
            {"src/log/y.cc", R"("src/raft/x.h")"},
            {"src/raft/y.cc", R"("src/log/x.h")"},
+           {"src/raft/y.cc", R"("src/peers/x.h")"},
+           {"src/log/y.cc", R"("src/peers/x.h")"},
+           {"src/peers/y.cc", R"("src/raft/x.h")"},
+           {"src/peers/y.cc", R"("src/log/x.h")"},
+           {"src/peers/y.cc", R"("src/controller/x.h")"},
+           {"src/nats/y.cc", R"("src/peers/x.h")"},
+           {"capnp/y.cc", R"("src/raft/x.h")"},
+           {"io/y.cc", R"("src/peers/x.h")"},
            {"src/controller/y.cc", R"("src/partition/x.h")"},
            {"src/partition/y.cc", R"("src/controller/x.h")"},
            {"src/partition/y.cc", R"("src/broker/x.h")"},
@@ -106,6 +115,11 @@ TEST(include_rules, includes_along_the_direction_pass) {
   for (const auto& [path, directive] : std::vector<std::pair<const char*, const char*>>{
            {"src/log/y.cc", R"("src/env/x.h")"},
            {"src/controller/y.cc", R"("src/raft/x.h")"},
+           {"src/controller/y.cc", R"("src/peers/x.h")"},
+           {"src/partition/y.cc", R"("src/peers/x.h")"},
+           {"src/peers/y.cc", R"("src/raft/message.h")"},
+           {"capnp/y.cc", R"("src/raft/message.h")"},
+           {"io/y.cc", R"("src/peers/authenticator.h")"},
            {"src/broker/y.cc", R"("src/partition/x.h")"},
            {"src/nats/y.cc", R"("src/broker/api.h")"},
            {"src/nats/y.cc", R"("src/broker/position.h")"},
