@@ -54,6 +54,8 @@ void BrokerSession::answered(MonotonicTime sent, const Result<bool>& fenced) {
 }
 
 void BrokerSession::look() {
+  // A broker alone is its own controller: nobody else can lead, however long it was not running.
+  if (controller_.cluster_peers() == nullptr) return;
   const Duration timeout = controller_.table().settings().session_timeout;
   const bool now_may = contact_.may_lead(world_.loop.now(), timeout);
   if (now_may == may_lead_) return;
