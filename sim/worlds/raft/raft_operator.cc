@@ -44,9 +44,11 @@ bool RaftOperator::propose(raft::Configuration next) {
   Seat* leader = story_.leader();
   if (leader == nullptr || !sound(next)) return false;
   RaftProgram* program = leader->program();
-  leader->node->life().arrive(program->heard([this, program, next = std::move(next)]() mutable {
+  leader->node->life().arrive(program->heard([this, program, asked = withdrawn_,
+                                              next = std::move(next)]() mutable {
     // A paused process comes to it late: disks may have gone meanwhile.
-    if (program->driver() == nullptr || program->stopping() || !sound(next)) return;
+    if (program->driver() == nullptr || program->stopping() || asked != withdrawn_ || !sound(next))
+      return;
     const bool sure = program->driver()->machine().leads_for_sure();
     program->driver()->change_membership(
         std::move(next.voters), std::move(next.learners),

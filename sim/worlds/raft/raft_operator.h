@@ -11,6 +11,9 @@ class RaftOperator {
   explicit RaftOperator(RaftStory& story) : story_(story) {}
   // There are no faults any more.
   void all_healed() { healed_ = true; }
+  // What was asked and is not begun yet never will be: who is enough for the configurations that there are
+  // need not be enough for one that a paused leader comes to later.
+  void withdraw() { ++withdrawn_; }
 
   // --- One step each. False: there is no leader, or nothing to ask for.
   bool learn(NodeId node);    // the node becomes a learner
@@ -29,6 +32,7 @@ class RaftOperator {
 
   RaftStory& story_;
   bool healed_ = false;
+  uint64_t withdrawn_ = 0;
 };
 
 }  // namespace bascule::sim

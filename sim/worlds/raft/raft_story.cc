@@ -85,6 +85,9 @@ void RaftStory::opened(RaftProgram& program, const raft::StoredState& stored) {
     s.member = program.self();
     s.member_since = sim.now();
     s.rolled_back = false;
+    // What its node knew as another is on no disk any more.
+    s.configuration = {};
+    s.configurations.clear();
   }
   // A new one is nobody; one that lost a copy of what it keeps twice has repaired it.
   if (!s.rolled_back) s.lost = false;
@@ -110,7 +113,8 @@ void RaftStory::failed_to_open(RaftProgram& program, const Error& why) {
     verdict.fire(
         "O8", s.node->host() + " refuses its disk, and nothing has damaged it: " + why.to_string());
   // A read may have failed once: the next start tells. What is gone stays gone.
-  if (nothing || (s.damaged && ++s.refusals >= k_refusals_max)) s.lost = true;
+  ++s.refusals;
+  if (nothing || (s.damaged && s.refusals >= k_refusals_max)) s.lost = true;
   s.node->exit();
 }
 

@@ -27,10 +27,10 @@ struct Seat {
   // Its storage is wiped, rolled back, or refused to open: it counts for nobody until its disk is new and a
   // membership change has taken the new member in.
   bool lost = false;
-  bool rolled_back = false;                         // it opens, and is lost
-  bool damaged = false;                             // the plan has hit its disk
-  bool unrepaired = false;                          // since it was opened last
-  int refusals = 0;                                 // starts in a row that found no store
+  bool rolled_back = false;  // it opens, and is lost
+  bool damaged = false;      // the plan has hit its disk
+  bool unrepaired = false;   // since it was opened last
+  int refusals = 0;          // starts in a row that found no store, since the last heal or wipe
   raft::Configuration configuration;                // in force there, when last seen
   std::vector<raft::Configuration> configurations;  // all that ever were
   Term term;                                        // the highest that was seen there

@@ -272,12 +272,16 @@ class RaftRun {
   // knows.
   void wipe_what_is_lost() {
     for (Seat& seat : story_.seats) {
-      if (!seat.lost || !story_.may_lose(seat)) continue;
+      // What did not open though nothing fails any more has nothing left to lose; what its node knew when it
+      // lived nobody acts by.
+      const bool gone = healed_ && seat.refusals > 1;
+      if (!seat.lost || (!gone && !story_.may_lose(seat))) continue;
       sim_.count("op.wiped");
       sim_.tell("operator", "a new disk for " + seat.node->host());
       seat.node->crash_machine();
       seat.node->device().replace();
       seat.damaged = false;
+      seat.refusals = 0;
     }
   }
 
@@ -315,6 +319,7 @@ class RaftRun {
       for (const raft::Member& m : c.outgoing) text += ' ' + m.id.to_string();
       sim_.tell("world", text);
     }
+    operator_.withdraw();
     faults_.heal_core(core);
     isolate_the_rest(core);
     if (!prove("in a core", [&](const Seat& s) { return core.contains(s.node->id()); })) return;
@@ -395,6 +400,7 @@ class RaftRun {
   void converge(const char* when) {
     healed_ = true;
     operator_.all_healed();
+    for (Seat& seat : story_.seats) seat.refusals = 0;
     faults_.heal();
     const SimTime end = sim_.now() + bound() * 4;
     std::string missing;
