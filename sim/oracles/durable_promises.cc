@@ -37,9 +37,11 @@ void DurablePromises::given(const raft::MemberId& who, uint64_t number,
   if (persist.snapshot) {
     given.snapshot = persist.snapshot->meta.index;
     given.snapshot_term = persist.snapshot->meta.term;
-    const Disk& disk = members_[who];
+    // Its log, as far as the store was told of it.
+    Disk disk = members_[who];
+    for (const Given& earlier : disk.given) disk.apply(earlier);
     if (given.snapshot < disk.last() && given.snapshot > disk.base &&
-        disk.holds(given.snapshot, given.snapshot_term) && disk.given.empty())
+        disk.holds(given.snapshot, given.snapshot_term))
       verdict_.fire("O8", who.to_string() + " installs a snapshot of " +
                               given.snapshot.to_string() +
                               " over a log that agrees with it and has " + "entries to " +
@@ -109,23 +111,23 @@ void DurablePromises::opened(const raft::MemberId& who, const raft::StoredState&
 
 void DurablePromises::sending(const raft::Message& message) {
   const Disk& disk = members_[message.from];
-  const std::string who = message.from.to_string();
+  const auto who = [&message] { return message.from.to_string(); };
   if (const auto* vote = std::get_if<raft::VoteResponse>(&message.body)) {
     if (vote->pre || !vote->granted || disk.hard.term > message.term) return;
     if (disk.hard.term < message.term || disk.hard.vote != message.to)
-      verdict_.fire("O8", who + " votes for " + message.to.to_string() + " in term " +
+      verdict_.fire("O8", who() + " votes for " + message.to.to_string() + " in term " +
                               message.term.to_string() + ", its disk says term " +
                               disk.hard.term.to_string() + ", vote " + disk.hard.vote.to_string());
   } else if (const auto* append = std::get_if<raft::AppendResponse>(&message.body)) {
     if (append->accepted && disk.last() < append->index)
-      verdict_.fire("O8", who + " acknowledges entries up to " + append->index.to_string() +
+      verdict_.fire("O8", who() + " acknowledges entries up to " + append->index.to_string() +
                               ", its disk ends at " + disk.last().to_string());
     if (append->accepted && disk.hard.term < message.term)
-      verdict_.fire("O8", who + " acknowledges entries in term " + message.term.to_string() +
+      verdict_.fire("O8", who() + " acknowledges entries in term " + message.term.to_string() +
                               ", its disk says term " + disk.hard.term.to_string());
   } else if (const auto* snapshot = std::get_if<raft::SnapshotRequest>(&message.body)) {
     if (disk.last() < snapshot->meta.index)
-      verdict_.fire("O8", who + " sends a snapshot beyond its own disk");
+      verdict_.fire("O8", who() + " sends a snapshot beyond its own disk");
   }
 }
 

@@ -9,6 +9,7 @@ namespace {
 constexpr uint64_t k_promises_per_look = 100;
 constexpr uint64_t k_looks_max = 6;
 constexpr size_t k_tape_frames = 32;
+constexpr size_t k_tape_appends = 16;
 constexpr size_t k_persists_max = 4096;
 constexpr int k_refusals_max = 5;
 
@@ -146,10 +147,21 @@ void RaftStory::sending(RaftProgram& program, const raft::Message& message, cons
       draw_below(sim.seed(), {Domain::oracle, s.node->id().value, ++looks_}, k_promises_per_look) ==
           0)
     check_image(s, s.node->device().storage().worst_image(), "the worst crash image");
-  auto& tape = tape_[{message.from.node, message.to.node}];
+  keep(message, frame);
+  if (const auto* chunk = std::get_if<raft::SnapshotRequest>(&message.body))
+    on_snapshot_chunk(message.from.node, message.to.node, chunk->meta.index);
+}
+
+void RaftStory::keep(const raft::Message& message, const Slice& frame) {
+  Tape& tape = tape_[{message.from.node, message.to.node}];
   // Sparse, so that what is played again is from long ago as well.
-  if (tape.size() < k_tape_frames || messages % 7 == 0) tape.push_back(frame);
-  if (tape.size() > k_tape_frames) tape.pop_front();
+  if (tape.frames.size() < k_tape_frames || messages % 7 == 0) tape.frames.push_back(frame);
+  if (tape.frames.size() > k_tape_frames) tape.frames.pop_front();
+  const auto* append = std::get_if<raft::AppendRequest>(&message.body);
+  if (append == nullptr || append->entries.empty()) return;
+  const Index last(append->prev_index.value + append->entries.size());
+  tape.appends.push_back({last, append->commit, frame});
+  if (tape.appends.size() > k_tape_appends) tape.appends.pop_front();
 }
 
 void RaftStory::applied(RaftProgram& program, Index before, Index index, Term term,
@@ -274,8 +286,8 @@ Term RaftStory::highest_term() const {
 
 Slice RaftStory::old_frame(NodeId from, NodeId to, uint64_t pick) const {
   const auto it = tape_.find({from, to});
-  if (it == tape_.end() || it->second.empty()) return {};
-  return it->second[pick % it->second.size()];
+  if (it == tape_.end() || it->second.frames.empty()) return {};
+  return it->second.frames[pick % it->second.frames.size()];
 }
 
 // --- Crash images ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -43,6 +44,13 @@ struct Seat {
   raft::Member as_member() const;
 };
 
+// An append that left.
+struct SentAppend {
+  Index last;    // its last entry
+  Index commit;  // what it says about commits
+  Slice frame;
+};
+
 class RaftStory final : public RaftWatcher {
  public:
   RaftStory(Simulation& sim, const Plan& plan, Verdict& verdict);
@@ -77,6 +85,10 @@ class RaftStory final : public RaftWatcher {
   void check_image(Seat& seat, const Storage& image, const char* what);
   // A frame that `from` sent to `to` some time ago; empty: none.
   Slice old_frame(NodeId from, NodeId to, uint64_t pick) const;
+  // The last appends with entries that `from` sent to `to`, oldest first, whether they came or not.
+  const std::deque<SentAppend>& last_appends(NodeId from, NodeId to) {
+    return tape_[{from, to}].appends;
+  }
 
   Simulation& sim;
   const Plan& plan;
@@ -91,11 +103,19 @@ class RaftStory final : public RaftWatcher {
   DurablePromises promises;
   MetadataLinearizability linearizability;
   uint64_t messages = 0;
+  std::function<void(NodeId from, NodeId to, Index snapshot)>
+      on_snapshot_chunk;  // after one has left
 
  private:
+  struct Tape {
+    std::deque<Slice> frames;
+    std::deque<SentAppend> appends;
+  };
+
+  void keep(const raft::Message& message, const Slice& frame);
   void look_at_leader(RaftProgram& program, Seat& seat);
 
-  std::map<std::pair<NodeId, NodeId>, std::deque<Slice>> tape_;
+  std::map<std::pair<NodeId, NodeId>, Tape> tape_;
   uint64_t looks_ = 0;
   uint64_t images_ = 0;  // that were looked at
 };

@@ -29,6 +29,9 @@ class RaftRun {
     sim_.narrate(options.narrate);
     faults_.own_verbs([this](const PlanItem& item) { return strike(item); });
     faults_.permit([this](const PlanItem& item, Node& node) { return permit(item, node); });
+    story_.on_snapshot_chunk = [this](NodeId from, NodeId to, Index snapshot) {
+      appends_come_late(from, to, snapshot);
+    };
   }
 
   Outcome run() {
@@ -92,6 +95,7 @@ class RaftRun {
 
   bool strike(const PlanItem& item) {
     if (item.verb == "rot_tail") return rot_tail(item), true;
+    if (item.verb == "late") return late_.push_back(&item), true;
     if (item.verb != "again") return false;
     const NodeId from(static_cast<uint32_t>(item.get("from", 1)));
     const NodeId to(static_cast<uint32_t>(item.get("to", 1)));
@@ -106,6 +110,25 @@ class RaftRun {
                  [this, frame, to] { deliver(to, frame); });
     }
     return true;
+  }
+
+  // A snapshot is on its way: appends from before it, which were lost or held up until now, come at the same
+  // time. Of those, the ones to the last that goes further than the snapshot and does not say that all of it
+  // is committed.
+  void appends_come_late(NodeId from, NodeId to, Index snapshot) {
+    if (late_.empty() || faults_.healed()) return;
+    const std::deque<SentAppend>& appends = story_.last_appends(from, to);
+    const auto end = std::find_if(appends.rbegin(), appends.rend(), [&](const SentAppend& a) {
+                       return a.commit < snapshot && a.last > snapshot;
+                     }).base();
+    if (end == appends.begin()) return;
+    SimTime at = sim_.now() + microseconds(late_.front()->get("after"));
+    late_.pop_front();
+    sim_.count("fault.late");
+    for (auto append = appends.begin(); append != end; ++append) {
+      sim_.at(at, [this, frame = append->frame, to] { deliver(to, frame); });
+      at = at + Duration{1};  // in their order
+    }
   }
 
   // Damages the last block of one copy of the log that has anything in it, and kills the process: what comes
@@ -460,6 +483,7 @@ class RaftRun {
   RaftStory story_;
   RaftOperator operator_;
   FaultDriver faults_;
+  std::deque<const PlanItem*> late_;  // that wait for a snapshot to be sent
   uint64_t lives_ = 0;
   uint64_t own_commands_ = 0;
   bool healed_ = false;
