@@ -90,7 +90,7 @@ void draw_own_faults(Swarm& swarm, const FaultMenu& menu) {
     argument(item, "count", random.between(1, 8));
   });
   swarm.faults("late", 12, menu.from, menu.until,
-               [&](PlanItem& item, Prng& random) { argument(item, "after", random.below(1000)); });
+               [&](PlanItem& item, Prng& random) { argument(item, "after", random.below(300)); });
   if (swarm.random().chance(1, 4)) {
     swarm.faults("rot_tail", 3, menu.from, menu.until, [&](PlanItem& item, Prng& random) {
       on_node(item, random);

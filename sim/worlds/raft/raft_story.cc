@@ -148,8 +148,9 @@ void RaftStory::sending(RaftProgram& program, const raft::Message& message, cons
           0)
     check_image(s, s.node->device().storage().worst_image(), "the worst crash image");
   keep(message, frame);
-  if (const auto* chunk = std::get_if<raft::SnapshotRequest>(&message.body))
-    on_snapshot_chunk(message.from.node, message.to.node, chunk->meta.index);
+  if (const auto* chunk = std::get_if<raft::SnapshotRequest>(&message.body);
+      chunk != nullptr && chunk->offset + chunk->data.size() == chunk->total_bytes)
+    on_snapshot_sent(message.from.node, message.to.node, chunk->meta.index);
 }
 
 void RaftStory::keep(const raft::Message& message, const Slice& frame) {

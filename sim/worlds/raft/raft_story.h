@@ -103,8 +103,7 @@ class RaftStory final : public RaftWatcher {
   DurablePromises promises;
   MetadataLinearizability linearizability;
   uint64_t messages = 0;
-  std::function<void(NodeId from, NodeId to, Index snapshot)>
-      on_snapshot_chunk;  // after one has left
+  std::function<void(NodeId from, NodeId to, Index snapshot)> on_snapshot_sent;  // its last chunk
 
  private:
   struct Tape {

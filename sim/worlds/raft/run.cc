@@ -29,7 +29,7 @@ class RaftRun {
     sim_.narrate(options.narrate);
     faults_.own_verbs([this](const PlanItem& item) { return strike(item); });
     faults_.permit([this](const PlanItem& item, Node& node) { return permit(item, node); });
-    story_.on_snapshot_chunk = [this](NodeId from, NodeId to, Index snapshot) {
+    story_.on_snapshot_sent = [this](NodeId from, NodeId to, Index snapshot) {
       appends_come_late(from, to, snapshot);
     };
   }
@@ -112,9 +112,9 @@ class RaftRun {
     return true;
   }
 
-  // A snapshot is on its way: appends from before it, which were lost or held up until now, come at the same
-  // time. Of those, the ones to the last that goes further than the snapshot and does not say that all of it
-  // is committed.
+  // The end of a snapshot is on its way: appends from before it, which were lost or held up until now, come at
+  // the same time. Of those, the ones to the last that goes further than the snapshot and does not say that
+  // all of it is committed.
   void appends_come_late(NodeId from, NodeId to, Index snapshot) {
     if (late_.empty() || faults_.healed()) return;
     const std::deque<SentAppend>& appends = story_.last_appends(from, to);
