@@ -114,9 +114,20 @@ void Raft::State::ask_for_pre_votes() {
   auto& pre = std::get<PreCandidate>(role);
   pre.ask_again = now + options.heartbeat * k_heartbeats_between_asking;
   const VoteRequest request{.pre = true, .last_index = log.last(), .last_term = log.last_term()};
-  for (const auto* voters : {&configuration().voters, &configuration().outgoing})
-    for (const Member& voter : *voters)
-      if (!std::ranges::binary_search(pre.granted, voter.id)) send(voter.id, request);
+  ask_voters(request, pre.granted);
+}
+
+// Each voter that has not granted it yet; one that votes in both halves is asked once.
+void Raft::State::ask_voters(const VoteRequest& request, const std::vector<MemberId>& granted) {
+  std::vector<MemberId> asked = granted;
+  insert(asked, self);
+  for (const auto* voters : {&configuration().voters, &configuration().outgoing}) {
+    for (const Member& voter : *voters) {
+      if (std::ranges::binary_search(asked, voter.id)) continue;
+      insert(asked, voter.id);
+      send(voter.id, request);
+    }
+  }
 }
 
 // Paper fig. 2, candidates: a new term, the own vote, and everyone is asked. The own vote counts like those of
@@ -144,10 +155,7 @@ void Raft::State::ask_for_votes() {
                             .transfer = candidate.transfer,
                             .last_index = log.last(),
                             .last_term = log.last_term()};
-  for (const auto* voters : {&configuration().voters, &configuration().outgoing})
-    for (const Member& voter : *voters)
-      if (voter.id != self && !std::ranges::binary_search(candidate.granted, voter.id))
-        send(voter.id, request);
+  ask_voters(request, candidate.granted);
 }
 
 void Raft::State::become_leader() {

@@ -138,6 +138,7 @@ struct Raft::State {
   void ask_for_pre_votes();
   void campaign(bool transfer);
   void ask_for_votes();
+  void ask_voters(const VoteRequest& request, const std::vector<MemberId>& granted);
   void count_own_vote(Candidate& candidate);
   void become_leader();
   bool log_is_up_to_date(const VoteRequest& request) const;

@@ -197,6 +197,21 @@ TEST(raft_membership, an_election_in_a_joint_configuration_needs_a_majority_of_b
   EXPECT_EQ(group[group.leader()].configuration(), voters({1, 4, 5}));
 }
 
+TEST(raft_membership, who_votes_in_both_halves_is_asked_once) {
+  Group group = with_learners({1, 2, 3}, {4, 5});
+  ASSERT_TRUE(group[1].change_membership(members({1, 4, 5}), {}));
+  group.pump(1);
+  while (group[4].last_index() < group[1].last_index()) group.deliver(0);
+  ASSERT_TRUE(group[4].configuration().joint());
+  group.complete_writes(4);
+  group.messages().clear();
+  group.advance(seconds(1));
+  group.tick(4);
+  ASSERT_EQ(group[4].role(), Role::pre_candidate);
+  for (const uint32_t voter : {1, 2, 3, 5})
+    EXPECT_EQ(group.sent<VoteRequest>(4, voter).size(), 1u) << voter;
+}
+
 TEST(raft_membership, the_same_voters_need_no_joint_configuration) {
   Group group({1, 2, 3});
   group.elect(1);
