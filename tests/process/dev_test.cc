@@ -68,9 +68,8 @@ void try_tls(uint32_t nodes) {
   Dev dev("--tls --nodes " + std::to_string(nodes) + " --data " + directory.path() +
               "/data --port-base " + std::to_string(free_port()) + " --log-level info",
           directory.path() + "/stderr");
-  std::string known = dev.line();
+  const std::string known = dev.line();
   ASSERT_TRUE(known.starts_with("export BASCULE_SERVER=")) << known << dev.error();
-  known.pop_back();
   EXPECT_TRUE(dev.line().starts_with("nats --server tls://127.0.0.1:"));
   for (uint32_t n = 1; n <= nodes; ++n)
     ASSERT_TRUE(dev.line().starts_with("ready ")) << dev.error();
