@@ -15,7 +15,9 @@ TEST(peer_certificate, the_pattern_gives_each_node_its_name_or_all_the_same) {
 }
 
 TEST(peer_certificate, the_common_name_or_a_dns_name_is_enough) {
-  env::TlsIdentity who{.common_name = "node-1", .dns = {"localhost", "node-2"}};
+  env::TlsIdentity who;
+  who.common_name = "node-1";
+  who.dns = {"localhost", "node-2"};
   EXPECT_TRUE(who.has_name("node-1"));
   EXPECT_TRUE(who.has_name("node-2"));
   EXPECT_FALSE(who.has_name("node-3"));
