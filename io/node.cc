@@ -9,41 +9,47 @@
 #include "io/asio_network.h"
 #include "io/entropy.h"
 #include "io/make_disk.h"
+#include "io/peer_certificate.h"
 #include "io/peer_secret.h"
+#include "io/tls_network.h"
 #include "src/env/world.h"
 #include "src/nats/recorder.h"
 #include "src/nats/server.h"
 
 namespace bascule::io {
-namespace {
-
-void say_certificate(Tracer& trace, const TlsServerContext& tls) {
-  trace.message(tls.expired() ? TraceLevel::warning : TraceLevel::info, "tls", tls.describe());
-}
-
-}  // namespace
 
 // Members go in the reverse of this order: the front ends before the broker, the broker before its world.
 struct Node::Parts {
   Parts(AsioLoop& loop, Tracer& tracer, NodeOptions node_options,
-        std::unique_ptr<env::Disk> made_disk)
+        std::unique_ptr<env::Disk> made_disk, std::unique_ptr<NodeTls> made_tls)
       : options(std::move(node_options)),
         disk(std::move(made_disk)),
         network(loop),
         random(random_seed()),
-        world{loop, *disk, network, random, tracer} {}
+        tls(std::move(made_tls)),
+        between_brokers(secured_network()),
+        world{loop, *disk, network, random, tracer},
+        broker_world{loop, *disk, between_brokers ? *between_brokers : network, random, tracer} {}
+
+  // Null: brokers speak with each other in the open.
+  std::unique_ptr<env::Network> secured_network() {
+    if (!tls || tls->peers_call() == nullptr) return nullptr;
+    return std::make_unique<TlsNetwork>(network, *tls->peers_listen(), *tls->peers_call());
+  }
 
   NodeOptions options;
   std::unique_ptr<env::Disk> disk;
   AsioNetwork network;
   Prng random;
+  std::unique_ptr<NodeTls> tls;  // null: nobody speaks it
+  std::unique_ptr<env::Network> between_brokers;
   env::World world;
+  env::World broker_world;  // it reaches nobody but other brokers
   capnp_codec::MetadataCodec codec;
   capnp_codec::PeerCodec peer_codec;
   capnp_codec::ControllerMessageCodec message_codec;
   std::unique_ptr<peers::Authenticator> authenticator;
   std::optional<controller::ClusterParts> cluster_parts;
-  std::unique_ptr<TlsServerContext> tls;  // null: nobody speaks it
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<nats::Recorder> recorder;
   std::unique_ptr<nats::Server> nats;
@@ -58,13 +64,13 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
 
   void open() {
     Parts& p = *parts_;
-    auto authenticator = make_authenticator(p.options.cluster_secret);
+    auto authenticator = make_authenticator(p.options);
     if (!authenticator) return fail_with(named("cluster_secret", std::move(authenticator.error())));
     p.authenticator = std::move(*authenticator);
     p.cluster_parts.emplace(p.peer_codec, p.message_codec, *p.authenticator);
     if (p.options.rpc) p.options.broker.controller.endpoints.rpc = p.options.rpc->to_string();
     if (p.options.nats) p.options.broker.controller.endpoints.nats = p.options.nats->to_string();
-    broker::open_broker(p.world, p.options.broker, p.codec, &*p.cluster_parts,
+    broker::open_broker(p.broker_world, p.options.broker, p.codec, &*p.cluster_parts,
                         [self = shared_from_this()](auto result) {
                           if (!result) return self->fail_with(std::move(result.error()));
                           self->parts_->broker = std::move(*result);
@@ -74,10 +80,14 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
 
  private:
   static Result<std::unique_ptr<peers::Authenticator>> make_authenticator(
-      const std::string& secret) {
-    if (secret.empty())
-      return std::unique_ptr<peers::Authenticator>(std::make_unique<peers::NoAuthenticator>());
-    return make_secret_authenticator(secret);
+      const NodeOptions& options) {
+    std::unique_ptr<peers::Authenticator> out = std::make_unique<peers::NoAuthenticator>();
+    if (!options.cluster_secret.empty()) {
+      BASCULE_TRY_ASSIGN(out, make_secret_authenticator(options.cluster_secret));
+    }
+    if (options.tls.for_peers())
+      out = make_certificate_authenticator(std::move(out), options.tls.peer_name);
+    return out;
   }
 
   void start_nats() {
@@ -88,7 +98,7 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
     options.listen = *p.options.nats;
     options.auth_token = p.options.nats_token;
     options.tls_mode = p.options.tls.nats;
-    if (options.tls_mode != env::TlsMode::off) options.tls = p.tls.get();
+    if (options.tls_mode != env::TlsMode::off) options.tls = p.tls->clients();
     p.nats = std::make_unique<nats::Server>(p.world, options, *p.recorder);
     p.nats->start([self = shared_from_this()](Status started) {
       if (!started) return self->fail_with(named("nats", std::move(started.error())));
@@ -107,7 +117,7 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
     rpc::RpcServerOptions options;
     options.listen = *p.options.rpc;
     options.token = p.options.rpc_token;
-    if (p.options.tls.rpc != env::TlsMode::off) options.tls = p.tls.get();
+    if (p.options.tls.rpc != env::TlsMode::off) options.tls = p.tls->clients();
     options.node = p.broker->identity().node;
     options.nodes = [&p] { return endpoints(p); };
     options.leader = [&p](PartitionId id) -> std::optional<client::LeaderHint> {
@@ -166,9 +176,9 @@ Node::~Node() {
 
 void Node::start(AsioLoop& loop, Tracer& trace, NodeOptions options,
                  env::Done<std::unique_ptr<Node>> done) {
-  std::unique_ptr<TlsServerContext> tls;
-  if (options.tls.used()) {
-    auto opened = TlsServerContext::open(loop, options.tls.files);
+  std::unique_ptr<NodeTls> tls;
+  if (options.tls.for_clients() || options.tls.for_peers()) {
+    auto opened = NodeTls::open(loop, options.tls, options.broker.controller.node);
     if (!opened) {
       loop.post([done = std::move(done), error = std::move(opened.error())]() mutable {
         error.context = "tls: " + error.context;
@@ -177,7 +187,7 @@ void Node::start(AsioLoop& loop, Tracer& trace, NodeOptions options,
       return;
     }
     tls = std::move(*opened);
-    say_certificate(trace, *tls);
+    tls->describe(trace);
   }
   auto made = make_disk(loop, options.data, options.disk);
   if (!made) {
@@ -189,8 +199,8 @@ void Node::start(AsioLoop& loop, Tracer& trace, NodeOptions options,
   trace.message(TraceLevel::info, "io", "disk: " + std::string(made->disk->kind()));
   if (!made->fallback_reason.empty())
     trace.message(TraceLevel::warning, "io", "no io_uring: " + made->fallback_reason);
-  auto parts = std::make_unique<Parts>(loop, trace, std::move(options), std::move(made->disk));
-  parts->tls = std::move(tls);
+  auto parts = std::make_unique<Parts>(loop, trace, std::move(options), std::move(made->disk),
+                                       std::move(tls));
   std::make_shared<Starting>(std::move(parts), std::move(done))->open();
 }
 
@@ -208,7 +218,7 @@ Status Node::reload() {
   Parts& p = *parts_;
   if (!p.tls) return {};
   BASCULE_TRY(p.tls->reload());
-  say_certificate(p.world.trace, *p.tls);
+  p.tls->describe(p.world.trace);
   return {};
 }
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "io/asio_loop.h"
-#include "io/tls_context.h"
+#include "io/node_tls.h"
 #include "src/base/ids.h"
 #include "src/base/trace.h"
 #include "src/broker/broker.h"
@@ -22,16 +22,6 @@ namespace bascule::io {
 
 enum class DiskChoice : uint8_t;
 
-// One set of certificates for all listeners.
-struct NodeTls {
-  TlsServerFiles files;  // of no use where both listeners have it off
-  env::TlsMode nats = env::TlsMode::off;
-  env::TlsMode rpc =
-      env::TlsMode::off;  // never `allow`: an RPC client says nothing before it is sure
-
-  bool used() const { return nats != env::TlsMode::off || rpc != env::TlsMode::off; }
-};
-
 struct NodeOptions {
   std::string data;
   DiskChoice disk{};
@@ -39,8 +29,8 @@ struct NodeOptions {
   std::optional<env::Address> rpc;
   std::string nats_token;
   std::string rpc_token;
-  std::string cluster_secret;  // empty: brokers prove nothing to each other
-  NodeTls tls;
+  std::string cluster_secret;  // empty: brokers prove none to each other
+  NodeTlsOptions tls;
   Duration drain_timeout;
   broker::BrokerOptions broker;
 };

@@ -181,6 +181,11 @@ TlsFiles tls_files_in(const std::string& directory) {
           .client_key = directory + "/client-key.pem"};
 }
 
+TlsBrokerFiles tls_broker_files_in(const std::string& directory, uint32_t node) {
+  const std::string stem = directory + "/node-" + std::to_string(node);
+  return {.certificate = stem + ".pem", .key = stem + "-key.pem"};
+}
+
 Result<TlsFiles> make_tls_files(const std::string& directory, const TlsFilesOptions& options) {
   using Use = TlsCertificateOptions::Use;
   BASCULE_TRY_ASSIGN(const TlsAuthority authority,
@@ -191,6 +196,13 @@ Result<TlsFiles> make_tls_files(const std::string& directory, const TlsFilesOpti
                                .valid_until = options.valid_for};
   server.names.insert(server.names.end(), options.names.begin(), options.names.end());
   BASCULE_TRY_ASSIGN(const TlsCertificate broker, authority.issue(server));
+  std::vector<TlsCertificate> members;
+  for (uint32_t n = 1; n <= options.nodes; ++n) {
+    TlsCertificateOptions member = server;
+    member.common_name = "node-" + std::to_string(n);
+    member.names.push_back(member.common_name);
+    BASCULE_TRY_ASSIGN(members.emplace_back(), authority.issue(member));
+  }
   BASCULE_TRY_ASSIGN(
       const TlsCertificate client,
       authority.issue(
@@ -203,6 +215,11 @@ Result<TlsFiles> make_tls_files(const std::string& directory, const TlsFilesOpti
   BASCULE_TRY(replace_file(files.ca, authority.certificate(), 0644));
   BASCULE_TRY(replace_file(files.key, broker.key, 0600));
   BASCULE_TRY(replace_file(files.certificate, broker.certificate, 0644));
+  for (uint32_t n = 1; n <= options.nodes; ++n) {
+    const TlsBrokerFiles member = tls_broker_files_in(directory, n);
+    BASCULE_TRY(replace_file(member.key, members[n - 1].key, 0600));
+    BASCULE_TRY(replace_file(member.certificate, members[n - 1].certificate, 0644));
+  }
   BASCULE_TRY(replace_file(files.client_key, client.key, 0600));
   BASCULE_TRY(replace_file(files.client_certificate, client.certificate, 0644));
   return files;

@@ -53,16 +53,25 @@ struct TlsFiles {
   std::string client_key;          // DIR/client-key.pem
 };
 
+// Of broker `node` of a cluster: DIR/node-N.pem, DIR/node-N-key.pem.
+struct TlsBrokerFiles {
+  std::string certificate;
+  std::string key;
+};
+
 struct TlsFilesOptions {
   std::vector<std::string> names{};  // beside localhost, 127.0.0.1 and ::1
-  std::string client = "client";     // common name of the client's certificate: its principal
+  // Brokers of a cluster, from 1: each gets a certificate of its own, with the name "node-N" too.
+  uint32_t nodes = 0;
+  std::string client = "client";  // common name of the client's certificate: its principal
   Duration valid_for = seconds(30 * 86'400);
 };
 
 // Where make_tls_files puts things.
 TlsFiles tls_files_in(const std::string& directory);
-// Makes a new authority, and a server's and a client's certificate by it, in `directory`, which is created
-// where it is missing. The authority's own key is not kept. Each file is replaced whole; keys are readable by
+TlsBrokerFiles tls_broker_files_in(const std::string& directory, uint32_t node);
+// Makes a new authority, and a server's and a client's certificate by it, and those of `nodes`, in `directory`,
+// which is created where it is missing. The authority's own key is not kept. Each file is replaced whole; keys are readable by
 // their owner alone. Errors: `invalid` (a name), `io_error`.
 Result<TlsFiles> make_tls_files(const std::string& directory, const TlsFilesOptions& options);
 

@@ -116,6 +116,10 @@ Status TlsServerContext::reload() {
   return {};
 }
 
+env::TlsIdentity TlsServerContext::identity() const {
+  return identity_of(SSL_CTX_get0_certificate(loaded_->context.get()));
+}
+
 bool TlsServerContext::expired() const {
   X509* const certificate = SSL_CTX_get0_certificate(loaded_->context.get());
   return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
@@ -173,8 +177,8 @@ std::unique_ptr<env::TlsStream> TlsClientContext::connect(std::unique_ptr<env::S
                                                           env::TlsHandshake handshake,
                                                           env::Done<void> secured) {
   return make_tls_stream(loop_, std::move(stream),
-                         TlsSession::client(*loaded_->context, server_name), std::move(handshake),
-                         std::move(secured));
+                         TlsSession::client(*loaded_->context, server_name, files_.names),
+                         std::move(handshake), std::move(secured));
 }
 
 Status TlsClientContext::reload() {

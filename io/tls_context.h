@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "io/tls_session.h"
 #include "src/base/result.h"
 #include "src/env/loop.h"
 #include "src/env/tls.h"
@@ -31,6 +32,7 @@ struct TlsClientFiles {
   std::string ca{};  // PEM: who may have signed the server's; empty: the system's authorities
   std::string certificate{};  // what this client shows, with its key; both empty: nothing
   std::string key{};
+  ServerNames names = ServerNames::checked;
 };
 
 class TlsServerContext final : public env::TlsServer {
@@ -47,6 +49,9 @@ class TlsServerContext final : public env::TlsServer {
 
   // Errors as `open`; then nothing has changed.
   Status reload();
+  // What `other` has loaded, from here on.
+  void adopt(TlsServerContext& other) { loaded_.swap(other.loaded_); }
+  env::TlsIdentity identity() const;
   // "certificate of broker-1, valid until 2027-01-01T00:00:00Z", for the log; says so if it has expired.
   std::string describe() const;
   bool expired() const;
@@ -70,6 +75,7 @@ class TlsClientContext final : public env::TlsClient {
                                           env::TlsHandshake handshake,
                                           env::Done<void> secured) override;
   Status reload();
+  void adopt(TlsClientContext& other) { loaded_.swap(other.loaded_); }
 
  private:
   struct Loaded;

@@ -139,7 +139,7 @@ struct SessionBio {
   }
 };
 
-TlsSession::TlsSession(SSL_CTX& context, const std::string* server_name)
+TlsSession::TlsSession(SSL_CTX& context, const std::string* server_name, ServerNames names)
     : wire_(std::make_unique<Wire>()), ssl_(SSL_new(&context)), is_server_(server_name == nullptr) {
   ASSERT(ssl_ != nullptr);
   BIO* const bio = BIO_new(SessionBio::method());
@@ -152,13 +152,15 @@ TlsSession::TlsSession(SSL_CTX& context, const std::string* server_name)
   }
   server_name_ = *server_name;
   SSL_set_connect_state(ssl_.get());
+  const bool address = names_an_address(server_name_);
+  if (!address) SSL_set_tlsext_host_name(ssl_.get(), server_name_.c_str());
+  if (names == ServerNames::left_to_caller) return;
   X509_VERIFY_PARAM* const verify = SSL_get0_param(ssl_.get());
-  if (names_an_address(server_name_)) {
+  if (address) {
     X509_VERIFY_PARAM_set1_ip_asc(verify, server_name_.c_str());
   } else {
     X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     X509_VERIFY_PARAM_set1_host(verify, server_name_.data(), server_name_.size());
-    SSL_set_tlsext_host_name(ssl_.get(), server_name_.c_str());
   }
 }
 
@@ -213,9 +215,9 @@ Result<TlsSession::Progress> TlsSession::handshake() {
     first_byte_seen_ = true;
     const uint8_t first = w.input.data()[w.begin];
     // An alert may come first, to a client.
-    if (first != env::k_tls_handshake_byte && (is_server_ || first != 0x15)) {
+    if (first != env::k_tls_handshake_byte && (is_server_ || first != env::k_tls_alert_byte)) {
       // OpenSSL would say what its parser stumbled over. An alert of ours still tells a TLS library.
-      static constexpr char k_unexpected_message[] = {0x15, 3, 3, 0, 2, 2, 10};
+      static constexpr char k_unexpected_message[] = {env::k_tls_alert_byte, 3, 3, 0, 2, 2, 10};
       SessionBio::write(SSL_get_wbio(ssl_.get()), k_unexpected_message,
                         sizeof(k_unexpected_message));
       return fail(Errc::unsupported, is_server_
@@ -308,9 +310,13 @@ Error TlsSession::failure() {
 }
 
 env::TlsIdentity TlsSession::identity() const {
+  const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
+  if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return {};
+  return identity_of(certificate);
+}
+
+env::TlsIdentity identity_of(const X509* certificate) {
   env::TlsIdentity out;
-  X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
-  if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return out;
   const X509_NAME* const subject = X509_get_subject_name(certificate);
   if (const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1); at >= 0)
     out.common_name = text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));

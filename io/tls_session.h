@@ -19,12 +19,24 @@
 
 namespace bascule::io {
 
+// Whether a client compares the name that it calls with the server's certificate.
+enum class ServerNames : uint8_t {
+  checked,
+  left_to_caller,  // who compares the identity with something better than a host's name
+};
+
+// Whom a certificate is for.
+env::TlsIdentity identity_of(const X509* certificate);
+
 class TlsSession {
  public:
-  // Keeps the context alive. For a client, `server_name` is who the server's certificate must be for.
-  static TlsSession server(SSL_CTX& context) { return TlsSession(context, nullptr); }
-  static TlsSession client(SSL_CTX& context, const std::string& server_name) {
-    return TlsSession(context, &server_name);
+  // Keeps the context alive. For a client, `server_name` is who the server's certificate must be for,
+  // unless the names are left to the caller.
+  static TlsSession server(SSL_CTX& context) {
+    return TlsSession(context, nullptr, ServerNames::checked);
+  }
+  static TlsSession client(SSL_CTX& context, const std::string& server_name, ServerNames names) {
+    return TlsSession(context, &server_name, names);
   }
   ~TlsSession();
   TlsSession(TlsSession&&) noexcept;
@@ -80,7 +92,7 @@ class TlsSession {
     size_t output_bytes = 0;
   };
 
-  TlsSession(SSL_CTX& context, const std::string* server_name);
+  TlsSession(SSL_CTX& context, const std::string* server_name, ServerNames names);
   Error failure();
   Error refusal_of(int verify_result) const;
 

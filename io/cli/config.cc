@@ -192,6 +192,19 @@ void add_tls_settings(std::vector<Setting>& out) {
                                  &Config::nats_tls));
   out.push_back(tls_mode_setting("rpc_tls", "off, require, or auto: require where tls_cert is set",
                                  &Config::rpc_tls));
+  out.push_back(tls_mode_setting(
+      "peers_tls", "off, require, or auto: require where tls_cert is set", &Config::peers_tls));
+  out.push_back(file_setting("tls_peer_ca",
+                             "PEM file with the authorities of other brokers' certificates",
+                             &Config::tls_peer_ca));
+  out.push_back({"tls_peer_name",
+                 "name that a broker's certificate must have; {node} stands for its id", false,
+                 [](Config& c, const std::string& t) -> Status {
+                   if (t.empty()) return fail(Errc::invalid, "is empty");
+                   c.tls_peer_name = t;
+                   return {};
+                 },
+                 [](const Config& c) { return c.tls_peer_name; }});
 }
 
 std::vector<Setting> make_settings() {
@@ -428,8 +441,17 @@ Status check_tls(const Config& config) {
   };
   BASCULE_TRY(check("nats_tls", config.nats_tls));
   BASCULE_TRY(check("rpc_tls", config.rpc_tls));
+  BASCULE_TRY(check("peers_tls", config.peers_tls));
   if (config.rpc_tls == env::TlsMode::allow)
     return fail(Errc::invalid, "rpc_tls = allow: the RPC port has TLS for all clients or for none");
+  if (config.peers_tls == env::TlsMode::allow)
+    return fail(Errc::invalid, "peers_tls = allow: brokers speak TLS with all others or with none");
+  const bool among_brokers =
+      config.peers && tls_mode(config, config.peers_tls) != env::TlsMode::off;
+  if (among_brokers && config.tls_peer_ca.empty())
+    return fail(Errc::invalid,
+                "TLS between brokers: set tls_peer_ca, the authority of their certificates, or "
+                "peers_tls to off");
   return {};
 }
 
@@ -454,10 +476,10 @@ Status check_config(const Config& config) {
   if (config.http)
     return fail(Errc::invalid, "http: this version has no such listener; leave it off");
   if (config.peers && !env::is_loopback(*config.peers) && config.cluster_secret.empty() &&
-      !config.insecure_bind)
+      tls_mode(config, config.peers_tls) == env::TlsMode::off && !config.insecure_bind)
     return fail(Errc::invalid, "peers = " + config.peers->to_string() +
                                    ": beyond loopback without authentication; set cluster_secret, "
-                                   "or insecure_bind if it is meant");
+                                   "or tls_cert and tls_peer_ca, or insecure_bind if it is meant");
   controller::ClusterOptions cluster;
   cluster.listen = config.peers;
   cluster.founders = config.founders;

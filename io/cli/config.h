@@ -42,6 +42,9 @@ struct Config {
   bool tls_client_required = true;       // where tls_client_ca is set
   std::optional<env::TlsMode> nats_tls;  // nullopt: `require` where tls_cert is set, else `off`
   std::optional<env::TlsMode> rpc_tls;
+  std::optional<env::TlsMode> peers_tls;
+  std::string tls_peer_ca;
+  std::string tls_peer_name = "node-{node}";  // in another broker's certificate
   bool insecure_bind = false;
   TraceLevel log_level = TraceLevel::info;
   DiskKind disk = DiskKind::automatic;
@@ -50,7 +53,7 @@ struct Config {
   Duration drain_timeout = seconds(30);
 };
 
-// What nats_tls or rpc_tls comes to.
+// What nats_tls, rpc_tls or peers_tls comes to.
 env::TlsMode tls_mode(const Config& config, const std::optional<env::TlsMode>& of_listener);
 
 // One setting. `name` is written with '_'.
@@ -88,7 +91,8 @@ Result<LoadedConfig> load_config(const ConfigSources& sources);
 std::string print_config(const LoadedConfig& loaded);
 
 // Refuses listeners on other than loopback addresses without authentication (a token, or TLS with a client
-// certificate required), unless insecure_bind; and TLS settings that make no sense together.
+// certificate required; a secret or TLS between brokers), unless insecure_bind; and TLS settings that make no
+// sense together.
 Status check_config(const Config& config);
 
 // "1@HOST:PORT,2@HOST:PORT,…"; empty: none.

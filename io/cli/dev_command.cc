@@ -13,12 +13,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "io/cli/app.h"
 #include "io/fd.h"
+#include "io/tls_authority.h"
 
 extern char** environ;  // NOLINT: what POSIX calls it
 
@@ -32,6 +34,10 @@ struct DevOptions {
   std::string data = "data";
   uint32_t port_base = 0;  // 0: the standard ports
   std::string log_level = "warning";
+  bool tls = false;
+
+  // Beside the data: a broker alone takes all of its directory for its own.
+  std::string certificates() const { return std::filesystem::absolute(data).string() + "-tls"; }
 };
 
 struct Ports {
@@ -65,6 +71,7 @@ class DevNode {
         local(ports.rpc),
         "--log-level",
         options.log_level};
+    if (options.tls) add_certificates(options);
     if (options.nodes == 1) return;
     std::string founders;
     for (uint32_t n = 1; n <= options.nodes; ++n)
@@ -131,14 +138,22 @@ class DevNode {
                  how.c_str(), command.c_str());
   }
 
-  void stop(int signal) {
-    stopping_ = true;
+  void signal(int signal) {
+    stopping_ = stopping_ || signal != SIGHUP;
     if (pid_ != 0) ::kill(pid_, signal);
   }
   pid_t pid() const { return pid_; }
   int out() const { return out_ ? out_.get() : -1; }
 
  private:
+  // One authority for all: of the brokers among each other, and of their clients.
+  void add_certificates(const DevOptions& options) {
+    const std::string ca = io::tls_files_in(options.certificates()).ca;
+    const io::TlsBrokerFiles own = io::tls_broker_files_in(options.certificates(), number_);
+    arguments_.insert(arguments_.end(), {"--tls-cert", own.certificate, "--tls-key", own.key,
+                                         "--tls-client-ca", ca, "--tls-peer-ca", ca});
+  }
+
   static Status failed(const char* what) {
     return fail(Errc::io_error, std::string(what) + ": " + std::strerror(errno));
   }
@@ -150,6 +165,25 @@ class DevNode {
   std::string text_;
   bool stopping_ = false;
 };
+
+// A new authority and its certificates at each start, and what a client has to say to be let in.
+Status make_certificates(const DevOptions& options) {
+  BASCULE_TRY_ASSIGN(const io::TlsFiles files,
+                     io::make_tls_files(options.certificates(), {.nodes = options.nodes}));
+  std::string servers;
+  for (uint32_t n = 1; n <= options.nodes; ++n)
+    servers += (n == 1 ? "" : ",") + local(ports_of(options, n).rpc);
+  std::printf(
+      "export BASCULE_SERVER=%s BASCULE_TLS_CA='%s' BASCULE_TLS_CLIENT_CERT='%s' "
+      "BASCULE_TLS_CLIENT_KEY='%s'\n",
+      servers.c_str(), files.ca.c_str(), files.client_certificate.c_str(),
+      files.client_key.c_str());
+  std::printf("nats --server tls://%s --tlsca '%s' --tlscert '%s' --tlskey '%s'\n",
+              local(ports_of(options, 1).nats).c_str(), files.ca.c_str(),
+              files.client_certificate.c_str(), files.client_key.c_str());
+  std::fflush(stdout);
+  return {};
+}
 
 class Dev {
  public:
@@ -194,7 +228,7 @@ class Dev {
 
   void stop_all(int signal) {
     stopping_ = stopping_ || signal != SIGHUP;
-    for (const auto& node : nodes_) node->stop(signal);
+    for (const auto& node : nodes_) node->signal(signal);
   }
 
   void reap() {
@@ -232,7 +266,18 @@ void register_dev(CLI::App& app, ExitStatus& status) {
           "node N listens on P + 10(N-1): NATS, then RPC, then peers; 0: 4222, 9292, 9293 and on")
       ->check(CLI::Range(0, 65000));
   command->add_option("--log-level", options->log_level, "of every node")->capture_default_str();
-  command->callback([options, &status] { status = Dev(*options).run(); });
+  command->add_flag(
+      "--tls", options->tls,
+      "TLS for clients and between the brokers, by an authority made for the occasion "
+      "in DATA-tls; prints what a client has to say");
+  command->callback([options, &status] {
+    if (options->tls)
+      if (const Status made = make_certificates(*options); !made) {
+        status = report(made.error());
+        return;
+      }
+    status = Dev(*options).run();
+  });
 }
 
 }  // namespace bascule::cli

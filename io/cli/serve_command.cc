@@ -40,8 +40,8 @@ io::DiskChoice disk_choice(DiskKind kind) {
   return io::DiskChoice::automatic;
 }
 
-io::NodeTls tls_of(const Config& config) {
-  io::NodeTls out;
+io::NodeTlsOptions tls_of(const Config& config) {
+  io::NodeTlsOptions out;
   out.files.certificate = config.tls_cert;
   out.files.key = config.tls_key;
   out.files.client_ca = config.tls_client_ca;
@@ -50,6 +50,9 @@ io::NodeTls tls_of(const Config& config) {
                                                    : io::ClientCertificates::optional;
   if (config.nats) out.nats = tls_mode(config, config.nats_tls);
   if (config.rpc) out.rpc = tls_mode(config, config.rpc_tls);
+  if (config.peers) out.peers = tls_mode(config, config.peers_tls);
+  out.peer_ca = config.tls_peer_ca;
+  out.peer_name = config.tls_peer_name;
   return out;
 }
 

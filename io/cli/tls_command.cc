@@ -12,28 +12,39 @@ struct MakeOptions {
   std::string directory;
   std::vector<std::string> names;
   std::string client = "client";
+  uint32_t nodes = 0;
   int days = 30;
   bool force = false;
 };
 
 ExitStatus make(const MakeOptions& options) {
   const io::TlsFiles files = io::tls_files_in(options.directory);
-  for (const std::string* file :
-       {&files.ca, &files.certificate, &files.key, &files.client_certificate, &files.client_key}) {
+  std::vector<std::string> all{files.ca, files.certificate, files.key, files.client_certificate,
+                               files.client_key};
+  for (uint32_t n = 1; n <= options.nodes; ++n) {
+    const io::TlsBrokerFiles member = io::tls_broker_files_in(options.directory, n);
+    all.insert(all.end(), {member.certificate, member.key});
+  }
+  for (const std::string& file : all) {
     std::error_code ignored;
-    if (!options.force && std::filesystem::exists(*file, ignored))
-      return report({Errc::already_exists, *file + " is there; --force replaces it"});
+    if (!options.force && std::filesystem::exists(file, ignored))
+      return report({Errc::already_exists, file + " is there; --force replaces it"});
   }
   const auto made =
       io::make_tls_files(options.directory, {.names = options.names,
+                                             .nodes = options.nodes,
                                              .client = options.client,
                                              .valid_for = seconds(86'400) * options.days});
   if (!made)
     return made.error().code == Errc::invalid ? report_usage(made.error()) : report(made.error());
-  std::printf(
-      "authority %s\nbroker    %s %s\nclient    %s %s\nvalid for %d days; not for production\n",
-      made->ca.c_str(), made->certificate.c_str(), made->key.c_str(),
-      made->client_certificate.c_str(), made->client_key.c_str(), options.days);
+  std::printf("authority %s\nbroker    %s %s\n", made->ca.c_str(), made->certificate.c_str(),
+              made->key.c_str());
+  for (uint32_t n = 1; n <= options.nodes; ++n) {
+    const io::TlsBrokerFiles member = io::tls_broker_files_in(options.directory, n);
+    std::printf("node %-4u %s %s\n", n, member.certificate.c_str(), member.key.c_str());
+  }
+  std::printf("client    %s %s\nvalid for %d days; not for production\n",
+              made->client_certificate.c_str(), made->client_key.c_str(), options.days);
   return k_exit_done;
 }
 
@@ -48,6 +59,11 @@ void register_tls(CLI::App& app, ExitStatus& status) {
   command->add_option("DIR", options->directory, "where the PEM files go")->required();
   command->add_option("--name", options->names,
                       "host name or address of the broker, beside localhost; may be repeated");
+  command
+      ->add_option(
+          "--nodes", options->nodes,
+          "also a certificate for each broker of a cluster, with the name node-1 and so on")
+      ->check(CLI::Range(0, 99));
   command->add_option("--client", options->client, "the client's name")->capture_default_str();
   command->add_option("--days", options->days, "how long they are valid")
       ->check(CLI::Range(1, 825))

@@ -28,7 +28,7 @@ constexpr std::array k_entries{
               "the partition holds no state of this producer", Retry::never},
     ErrcEntry{Errc::not_found, "not_found", "it does not exist", Retry::never},
     ErrcEntry{Errc::already_exists, "already_exists", "it exists already", Retry::never},
-    ErrcEntry{Errc::not_leader, "not_leader", "the partition is led by another broker",
+    ErrcEntry{Errc::not_leader, "not_leader", "it is led by another broker, or by none",
               Retry::elsewhere},
     ErrcEntry{Errc::not_enough_replicas, "not_enough_replicas",
               "fewer replicas are in sync than min_isr asks", Retry::later},

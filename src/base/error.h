@@ -83,7 +83,7 @@ struct [[nodiscard]] Error {
   std::string context;
 
   bool operator==(const Error&) const = default;
-  // "not_leader: the partition is led by another broker (orders/3)"
+  // "not_leader: it is led by another broker, or by none (orders/3)"
   std::string to_string() const;
 };
 

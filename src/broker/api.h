@@ -302,7 +302,7 @@ class Api {
   virtual void cluster_status(const Principal& who, Done<ClusterStatus> done) = 0;
   // Success: the change is under way; the status shows when it is through. Errors: not_found, invalid, busy (a
   // change is under way, or the broker holds replicas), not_yet (it has not caught up: ask again), not_leader
-  // (no controller is known), already_exists, outcome_unknown.
+  // (no majority of the controllers is reached), already_exists, outcome_unknown.
   virtual void change_cluster(const Principal& who, ClusterChange request, Done<void> done) = 0;
 
   // --- Routing -----------------------------------------------------------------------------------

@@ -41,12 +41,18 @@ void StreamAdmin::create(CreateStream request, Done<StreamStatus> done) {
       answer(creation, fail(Errc::outcome_unknown, "not ready by the deadline"));
     }));
   }
+  // An eighth of the time is left for the answer: that nobody took it is said while somebody listens.
+  const Duration patience = request.deadline - world_.loop.now();
+  const MonotonicTime give_up = request.deadline == MonotonicTime::never()
+                                    ? request.deadline
+                                    : request.deadline - patience / 8;
   controller_.propose(controller::CreateStream{.config = std::move(request.config),
                                                .log_seed = world_.random.uuid(),
                                                .created = world_.loop.wall()},
                       scope_.wrap([this, creation](Result<controller::Outcome> outcome) {
                         on_created(creation, std::move(outcome));
-                      }));
+                      }),
+                      give_up);
 }
 
 void StreamAdmin::on_created(const std::shared_ptr<Creation>& creation,

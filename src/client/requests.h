@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -81,6 +83,7 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
     Error& error = result.error().error;
     if (errc_retry(error.code) == Retry::idempotent) maybe_done_ = true;
     if (errc_retry(error.code) == Retry::never) return finish(fail(std::move(error)));
+    last_said_ = std::move(error);
     again();
   }
 
@@ -91,8 +94,9 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
   }
 
   void time_over() {
-    finish(fail(maybe_done_ ? Errc::outcome_unknown : Errc::deadline_exceeded,
-                "no broker answered in time"));
+    std::string why = "no broker answered in time";
+    if (last_said_) why += "; the last answer was " + last_said_->to_string();
+    finish(fail(maybe_done_ ? Errc::outcome_unknown : Errc::deadline_exceeded, std::move(why)));
   }
 
   void finish(Result<T> result) {
@@ -108,6 +112,7 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
   MonotonicTime connect_by_;  // until a broker has been reached
   env::TimerId timer_;
   bool maybe_done_ = false;
+  std::optional<Error> last_said_;  // by a broker that was to be asked again
 };
 
 }  // namespace bascule::client

@@ -86,6 +86,7 @@ void ClusterPeers::refused(const peers::Refusal& refusal) {
 }
 
 void ClusterPeers::refusing(const peers::Identity& other, const peers::Refusal& refusal) {
+  if (!other.node) return;  // nobody yet
   const MonotonicTime now = world_.loop.now();
   MonotonicTime& told =
       told_.try_emplace({other.node, refusal.reason}, now - k_tell_again).first->second;

@@ -77,7 +77,7 @@ void Controller::refuse(env::Done<Outcome> done, Error why) {
       [done = std::move(done), why = std::move(why)]() mutable { done(fail(std::move(why))); }));
 }
 
-void Controller::propose(Command command, env::Done<Outcome> done) {
+void Controller::propose(Command command, env::Done<Outcome> done, MonotonicTime give_up) {
   if (stopping_) return refuse(std::move(done), {Errc::stopping, "the controller"});
   auto encoded = codec_.encode_command(command);
   if (!encoded) return refuse(std::move(done), std::move(encoded.error()));
@@ -94,7 +94,8 @@ void Controller::propose(Command command, env::Done<Outcome> done) {
     ASSERT(*index == last_index_, *index, last_index_);
     done(std::move(last_outcome_));
   };
-  log_->propose(Slice::copy_of(*encoded), urgency_of(command), alive_.wrap(std::move(committed)));
+  log_->propose(Slice::copy_of(*encoded), urgency_of(command), give_up,
+                alive_.wrap(std::move(committed)));
 }
 
 // --- Observers -------------------------------------------------------------------------------------

@@ -81,8 +81,10 @@ class Controller : private CommittedEntries, private ClusterListener {
   // Completes with what applying the command gave; a refusal is its error. Completions come in the order
   // of the log, before the observers are told. Errors that mean it will never be applied: those of the
   // command itself, `overloaded`, `no_space`, `too_large`, `stopping`. `outcome_unknown`: it may be
-  // applied, now or after the next start.
-  void propose(Command command, env::Done<Outcome> done);
+  // applied, now or after the next start. `give_up`: when to stop looking for a leader (`not_leader`), sooner
+  // than by itself.
+  void propose(Command command, env::Done<Outcome> done,
+               MonotonicTime give_up = MonotonicTime::never());
 
   // Completes when all that was committed before the call is applied here: what the table then says is not
   // older than the call. `not_leader`: no majority could be asked in time.

@@ -44,8 +44,11 @@ Result<ByteView> whole_copy(ByteView file, uint64_t magic, std::string_view name
     if (load_le<uint64_t>(record.data()) != magic ||
         load_le<uint32_t>(record.data() + body.size()) != crc32c(body))
       continue;
-    if (load_le<uint32_t>(record.data() + sizeof(uint64_t)) != k_format)
-      return fail(Errc::unsupported, "the file '" + std::string(name) + "' is of a later format");
+    const auto format = load_le<uint32_t>(record.data() + sizeof(uint64_t));
+    if (format != k_format)
+      return fail(Errc::unsupported, "the file '" + std::string(name) + "' is of format " +
+                                         std::to_string(format) + "; this program reads " +
+                                         std::to_string(k_format));
     return body.subspan(sizeof(uint64_t) + sizeof(uint32_t));
   }
   return fail(Errc::corrupt, "the file '" + std::string(name) + "' is damaged in both its copies");

@@ -1,5 +1,6 @@
 #include "src/controller/raft_metadata_log.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -52,7 +53,8 @@ Status RaftMetadataLog::start() { return driver_.start(); }
 
 // --- Proposals -------------------------------------------------------------------------------------
 
-void RaftMetadataLog::propose(Slice command, Urgency urgency, env::Done<Index> done) {
+void RaftMetadataLog::propose(Slice command, Urgency urgency, MonotonicTime give_up,
+                              env::Done<Index> done) {
   if (stopping_) {
     return world_.loop.post(
         [done = std::move(done)]() mutable { done(fail(Errc::stopping, "the metadata log")); });
@@ -61,7 +63,7 @@ void RaftMetadataLog::propose(Slice command, Urgency urgency, env::Done<Index> d
   Proposal& p = waiting_[number];
   p.entry = with_prefix(life_, number, command);
   p.urgency = urgency;
-  p.give_up = world_.loop.now() + options_.patience;
+  p.give_up = std::min(give_up, world_.loop.now() + options_.patience);
   p.done = std::move(done);
   if (urgency == Urgency::essential && essential_++ == 0) driver_.set_urgent(true);
   submit(number);
@@ -126,7 +128,7 @@ void RaftMetadataLog::look_after_waiting() {
     if (world_.loop.now() >= p.give_up) {
       const bool given = p.given;
       finish(number, given ? fail(Errc::outcome_unknown, "no word of the controller in time")
-                           : fail(Errc::not_leader, "no controller is known: no majority?"));
+                           : fail(Errc::not_leader, "no majority of the controllers is reached"));
     } else if (!p.given) {
       submit(number);
     }

@@ -58,7 +58,8 @@ class RaftMetadataLog final : private raft::Sender, private raft::StateMachine {
   // Completes with the entry's index right after CommittedEntries::apply of it here, in the same turn.
   // `no_space`, `overloaded`, `too_large`, `not_leader` (nobody took it), `stopping`: it was not appended and
   // never will be. `outcome_unknown`: it may have been.
-  void propose(Slice command, Urgency urgency, env::Done<Index> done);
+  // `give_up`: sooner than patience ends.
+  void propose(Slice command, Urgency urgency, MonotonicTime give_up, env::Done<Index> done);
   // Completes when all that was committed anywhere before the call is applied here (thesis §6.4). `not_leader`:
   // no leader could be asked in time.
   void read(env::Done<Index> done);

@@ -29,6 +29,10 @@ struct TlsIdentity {
   // The name for a principal: the common name, else the first DNS name, e-mail address or URI. Empty:
   // no certificate, or one that names nobody.
   std::string_view name() const;
+  // Whether `name` is the common name or one of the DNS names.
+  bool has_name(std::string_view name) const;
+  // All of those, for people: "a", "b".
+  std::string listed() const;
 };
 
 // A Stream under TLS. Reads and writes may begin at once: they wait for the handshake.
@@ -79,7 +83,9 @@ class TlsClient {
 // Whether a listener speaks TLS. `allow`: a client chooses; for the time of a migration.
 enum class TlsMode : uint8_t { off, allow, require };
 
-// The first byte of a client that begins a TLS handshake; no text protocol begins with it.
+// The first byte of a client that begins a TLS handshake, and that of a refusal; no text protocol begins
+// with them.
 inline constexpr uint8_t k_tls_handshake_byte = 0x16;
+inline constexpr uint8_t k_tls_alert_byte = 0x15;
 
 }  // namespace bascule::env

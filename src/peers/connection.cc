@@ -44,7 +44,12 @@ void Connection::read() {
 
 void Connection::on_read(Result<size_t> result) {
   if (state_ == State::closed) return;
-  if (!result) return end(CloseCause::ended, {Errc::connection_lost, result.error().context});
+  if (!result) {
+    const Errc code = result.error().code;
+    const bool secured = code != Errc::unauthenticated && code != Errc::unsupported;
+    return end(secured ? CloseCause::ended : CloseCause::not_secured,
+               {Errc::connection_lost, std::move(result.error().context)});
+  }
   if (*result == 0) {
     return end(CloseCause::ended,
                {Errc::connection_lost, reader_.in_frame() ? "the stream ended inside of a frame"

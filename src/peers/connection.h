@@ -27,6 +27,8 @@ class Connection;
 enum class CloseCause : uint8_t {
   ended,    // the other side's end or reset
   corrupt,  // what came cannot be read
+  // TLS could not be agreed on: a certificate was refused, or one side speaks in the open.
+  not_secured,
   silent,   // nothing was heard for too long
   refused,  // one side said so
   ours,     // superseded, forgotten, stopped

@@ -5,6 +5,7 @@
 
 #include "src/base/codec.h"
 #include "src/base/crc32c.h"
+#include "src/env/tls.h"
 
 namespace bascule::peers {
 namespace {
@@ -15,6 +16,13 @@ constexpr size_t k_copied_bytes_max = 512;
 
 std::unexpected<Error> corrupt(std::string why) {
   return fail(Errc::corrupt, "frame: " + std::move(why));
+}
+
+// Told at the first byte: who speaks something else may never send as much as a header.
+std::unexpected<Error> no_broker(uint8_t first) {
+  return corrupt(first == env::k_tls_alert_byte || first == env::k_tls_handshake_byte
+                     ? "the other side speaks TLS, and this broker does not"
+                     : "this is no broker: bad magic");
 }
 
 bool known(uint8_t kind) {
@@ -45,7 +53,7 @@ void encode_header(const FrameHeader& header, uint8_t* out) {
 Result<FrameHeader> decode_frame_header(ByteView bytes, size_t payload_max) {
   REQUIRE(bytes.size() >= k_frame_header_bytes, bytes.size());
   const uint8_t* in = bytes.data();
-  if (load_le<uint32_t>(in) != k_frame_magic) return corrupt("this is no broker: bad magic");
+  if (load_le<uint32_t>(in) != k_frame_magic) return no_broker(in[0]);
   FrameHeader header;
   header.version = load_le<uint8_t>(in + 4);
   // Before the checksum: a later version may compute it otherwise. Magic and version stay where they are.
@@ -168,6 +176,8 @@ void FrameReader::take_from_buffer() {
 
 Result<std::optional<Frame>> FrameReader::next() {
   if (!header_) {
+    if (begin_ < end_ && buffer_.data()[begin_] != (k_frame_magic & 0xff))
+      return no_broker(buffer_.data()[begin_]);
     if (end_ - begin_ < k_frame_header_bytes) return std::optional<Frame>();
     BASCULE_TRY_ASSIGN(header_, decode_frame_header({buffer_.data() + begin_, k_frame_header_bytes},
                                                     payload_max_));

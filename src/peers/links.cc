@@ -14,6 +14,7 @@
 // machine at the first ping; those of the original of a copied directory never do). Another storage, or the
 // same incarnation in another process, is a clone.
 #include <algorithm>
+#include <utility>
 
 #include "src/peers/peers.h"
 
@@ -22,6 +23,9 @@ namespace bascule::peers {
 namespace {
 
 constexpr size_t k_lives_max = 16;  // storages that are remembered of one node
+// The same trouble of the same caller is told this often, and of so many callers at most.
+constexpr Duration k_tell_again = seconds(10);
+constexpr size_t k_told_max = 256;
 
 }  // namespace
 
@@ -159,7 +163,7 @@ void Peers::opened(Connection& connection) {
   if (target) {
     if (Dial* dial = dial_of(*target)) {
       dial->connection = 0;
-      dial->last_refusal.reset();
+      dial->told.clear();
     }
     if (!target->node && target->seed < seeds_.size()) {
       seeds_[target->seed].node = other.node;
@@ -199,26 +203,38 @@ void Peers::mark_itself(const Connection& connection) {
   seeds_[it->second.seed].itself = true;
 }
 
+std::string Peers::name_of(const Connection& connection) const {
+  const Identity& other = connection.found().other;
+  return (other.node ? other.to_string() + " at " : "") + connection.address().to_string();
+}
+
+// Whoever is in trouble calls again each second: the same is told once for a call of ours, and now and then
+// of a host that calls us.
+bool Peers::is_news(const Connection& connection, std::string_view trouble) {
+  if (const auto dialed = dialed_.find(connection.id()); dialed != dialed_.end()) {
+    Dial* dial = dial_of(dialed->second);
+    return dial == nullptr || std::exchange(dial->told, std::string(trouble)) != trouble;
+  }
+  const MonotonicTime now = world_.loop.now();
+  std::erase_if(told_, [&](const auto& entry) { return now - entry.second >= k_tell_again; });
+  if (told_.size() >= k_told_max) return false;
+  const std::string who = name_of(connection);
+  return told_.try_emplace({who.substr(0, who.rfind(':')), std::string(trouble)}, now).second;
+}
+
 void Peers::refused(Connection& connection, const Refusal& refusal, bool by_us) {
   ++(by_us ? stats_.refusals_sent : stats_.refusals_received);
   // Two of a pair that call each other meet: nothing to tell anybody.
   bool tell = refusal.reason != RefusalReason::crossing && refusal.reason != RefusalReason::itself;
   const bool to_owner = tell;
-  const NodeId other = connection.found().other.node;
+  // A seed that turns out to be somebody who is connected already needs no further call.
   if (const auto dialed = dialed_.find(connection.id()); dialed != dialed_.end()) {
     const Target& target = dialed->second;
-    if (Dial* dial = dial_of(target)) {
-      tell = tell && dial->last_refusal != refusal.reason;
-      dial->last_refusal = refusal.reason;
-    }
-    // A seed that turns out to be somebody who is connected already needs no further call.
     if (refusal.reason == RefusalReason::crossing && !target.node && target.seed < seeds_.size())
-      seeds_[target.seed].node = other;
+      seeds_[target.seed].node = connection.found().other.node;
   }
-  const std::string who =
-      connection.found().other.node
-          ? connection.found().other.to_string() + " at " + connection.address().to_string()
-          : connection.address().to_string();
+  tell = tell && is_news(connection, refusal_name(refusal.reason));
+  const std::string who = name_of(connection);
   if (tell) {
     world_.trace.message(TraceLevel::warning, "peers",
                          (by_us ? "refuses " + who : who + " refuses this broker") + ": " +

@@ -229,6 +229,14 @@ void Peers::closed(Connection& connection, CloseCause cause, const Error& why) {
     world_.trace.message(TraceLevel::warning, "peers",
                          connection.address().to_string() + ": " + why.to_string());
   }
+  if (cause == CloseCause::not_secured) {
+    ++stats_.not_secured;
+    if (is_news(connection, why.context))
+      world_.trace.message(TraceLevel::warning, "peers",
+                           "no connection " +
+                               std::string(connection.side() == Side::dialer ? "to " : "from ") +
+                               name_of(connection) + ": " + why.context);
+  }
   lose(connection, cause, why);
 }
 

@@ -77,6 +77,7 @@ struct PeersStats {
   uint64_t refusals_sent = 0;
   uint64_t refusals_received = 0;
   uint64_t corrupt = 0;           // connections ended by what came
+  uint64_t not_secured = 0;       // connections without an agreement on TLS
   uint64_t foreign_messages = 0;  // Raft messages of somebody else than the connection's broker
   uint64_t notices_dropped = 0;   // of a kind that nobody handles
   uint64_t answers_late = 0;      // to requests that had timed out
@@ -177,6 +178,8 @@ class Peers final : private ConnectionHost {
   bool holds(const Peer* peer, NodeId node, Channel channel, uint64_t& link) const;
   void remember_life(Peer& peer, const Identity& other);
   void mark_itself(const Connection& connection);
+  bool is_news(const Connection& connection, std::string_view trouble);
+  std::string name_of(const Connection& connection) const;
 
   // --- dial.cc
   Dial* dial_of(const Target& target);
@@ -221,6 +224,8 @@ class Peers final : private ConnectionHost {
   std::vector<Seed> seeds_;
   // Our word given as dialer with the lower node id, until the welcome.
   std::map<std::pair<NodeId, Channel>, Held> promised_;
+  // Trouble of who called us, and when it was told last: (caller, what).
+  std::map<std::pair<std::string, std::string>, MonotonicTime> told_;
   uint64_t next_connection_ = 1;
   uint64_t next_attempt_ = 1;
   uint64_t next_link_ = 1;  // of this process life, for all peers

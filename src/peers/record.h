@@ -23,11 +23,11 @@ struct Target {
 };
 
 struct Dial {
-  env::TimerId timer;                         // of the next attempt
-  uint64_t attempt = 0;                       // number of the one under way; 0: none
-  uint64_t connection = 0;                    // that is shaking hands; 0: none
-  Duration backoff;                           // of the next attempt; 0: at once
-  std::optional<RefusalReason> last_refusal;  // told once, not each second
+  env::TimerId timer;       // of the next attempt
+  uint64_t attempt = 0;     // number of the one under way; 0: none
+  uint64_t connection = 0;  // that is shaking hands; 0: none
+  Duration backoff;         // of the next attempt; 0: at once
+  std::string told;         // the trouble that was told last: once, not each second
 
   bool idle() const { return !timer && attempt == 0 && connection == 0; }
 };

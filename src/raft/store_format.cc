@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "src/base/codec.h"
 #include "src/base/crc32c.h"
@@ -32,6 +33,11 @@ bool header_whole(const uint8_t* at) {
   return load_le<uint32_t>(at + k_at_magic) == k_group_magic &&
          load_le<uint32_t>(at + k_at_format) == k_group_format &&
          load_le<uint32_t>(at + k_at_header_crc) == crc32c({at, k_at_header_crc});
+}
+
+std::unexpected<Error> another_format(const char* what, uint32_t format, uint32_t ours) {
+  return fail(Errc::unsupported, std::string(what) + ": of format " + std::to_string(format) +
+                                     "; this program reads " + std::to_string(ours));
 }
 
 uint64_t round_up(uint64_t n) {
@@ -119,8 +125,8 @@ Result<StoreManifest> decode_manifest(ByteView bytes) {
   if (load_le<uint32_t>(bytes.data() + body.size()) != crc32c(body))
     return fail(Errc::corrupt, "raft manifest: its CRC differs");
   Reader r(body.subspan(sizeof(uint64_t)));
-  if (r.fixed<uint32_t>() != k_manifest_format)
-    return fail(Errc::unsupported, "raft manifest: of a later format");
+  if (const auto format = r.fixed<uint32_t>(); format != k_manifest_format)
+    return another_format("raft manifest", format, k_manifest_format);
   StoreManifest m;
   m.storage.words[0] = r.fixed<uint64_t>();
   m.storage.words[1] = r.fixed<uint64_t>();
@@ -179,8 +185,8 @@ Bytes encode_snapshot_head(const SnapshotMeta& meta) {
 Result<ParsedSnapshot> parse_snapshot(ByteView file) {
   Reader r(file);
   if (r.fixed<uint64_t>() != k_snapshot_magic) return fail(Errc::corrupt, "raft snapshot: not one");
-  if (r.fixed<uint32_t>() != k_snapshot_format)
-    return fail(Errc::unsupported, "raft snapshot: of a later format");
+  if (const auto format = r.fixed<uint32_t>(); format != k_snapshot_format)
+    return another_format("raft snapshot", format, k_snapshot_format);
   ParsedSnapshot out;
   out.meta.index = Index(r.fixed<uint64_t>());
   out.meta.term = Term(r.fixed<uint64_t>());

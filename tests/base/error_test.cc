@@ -25,7 +25,7 @@ TEST(error, a_code_of_a_newer_peer_is_internal) {
 
 TEST(error, its_text_has_name_sentence_and_context) {
   const Error error{Errc::not_leader, "orders/3"};
-  EXPECT_EQ(error.to_string(), "not_leader: the partition is led by another broker (orders/3)");
+  EXPECT_EQ(error.to_string(), "not_leader: it is led by another broker, or by none (orders/3)");
 }
 
 TEST(error, only_what_surely_did_not_happen_may_be_retried_blindly) {

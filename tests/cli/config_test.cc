@@ -129,6 +129,45 @@ TEST(config, required_client_certificates_open_a_listener_beyond_loopback) {
   EXPECT_FALSE(good());
 }
 
+TEST(config, tls_between_brokers_needs_their_authority) {
+  ConfigSources s = sources();
+  const auto why_not = [&] {
+    const Status checked = check_config(load_config(s)->config);
+    return checked ? std::string() : checked.error().context;
+  };
+  s.flags = {{"peers", "127.0.0.1:9293"}, {"peers_tls", "require"}};
+  EXPECT_EQ(why_not(), "peers_tls asks for TLS: set tls_cert and tls_key");
+  s.flags.erase("peers_tls");
+  s.flags["tls_cert"] = "c";
+  s.flags["tls_key"] = "k";
+  EXPECT_NE(why_not().find("set tls_peer_ca"), std::string::npos) << why_not();
+  s.flags["peers_tls"] = "off";
+  EXPECT_EQ(why_not(), "");
+  s.flags["peers_tls"] = "allow";
+  s.flags["tls_peer_ca"] = "ca";
+  EXPECT_NE(why_not().find("with all others or with none"), std::string::npos) << why_not();
+  s.flags["peers_tls"] = "auto";
+  EXPECT_EQ(why_not(), "");
+  EXPECT_EQ(tls_mode(load_config(s)->config, load_config(s)->config.peers_tls),
+            env::TlsMode::require);
+}
+
+TEST(config, a_secret_or_tls_opens_the_peers_port_beyond_loopback) {
+  ConfigSources s = sources();
+  const auto good = [&] { return check_config(load_config(s)->config).has_value(); };
+  s.flags = {{"peers", "0.0.0.0:9293"}};
+  EXPECT_FALSE(good());
+  s.flags["cluster_secret"] = "@token.txt";
+  EXPECT_TRUE(good());
+  s.flags.erase("cluster_secret");
+  s.flags["tls_cert"] = "c";
+  s.flags["tls_key"] = "k";
+  s.flags["tls_peer_ca"] = "ca";
+  EXPECT_TRUE(good());
+  s.flags["peers_tls"] = "off";
+  EXPECT_FALSE(good());
+}
+
 TEST(config, what_is_printed_can_be_read_back) {
   ConfigSources s = sources();
   s.flags = {{"data", "a \"quoted\" name"}, {"nats", "off"}, {"segment_bytes", "1MiB"}};

@@ -6,8 +6,10 @@
 #include "io/asio_network.h"
 #include "io/entropy.h"
 #include "io/make_disk.h"
+#include "io/tls_authority.h"
+#include "io/tls_context.h"
+#include "io/tls_network.h"
 #include "tests/env/conformance.h"
-#include "tests/env/secured_network.h"
 
 namespace bascule::env {
 namespace {
@@ -35,12 +37,19 @@ class RealWorld final : public WorldHarness {
     disk_ = std::move(made->disk);
     network_ = std::make_unique<io::AsioNetwork>(*loop_);
     if (streams_ == Streams::plain) return {};
-    BASCULE_TRY_ASSIGN(
-        network_, SecuredNetwork::make(*loop_, std::move(network_), directory_ + "/certificates"));
+    // Both ends by one authority made for the purpose.
+    BASCULE_TRY_ASSIGN(const io::TlsFiles files,
+                       io::make_tls_files(directory_ + "/certificates", {}));
+    BASCULE_TRY_ASSIGN(server_, io::TlsServerContext::open(*loop_, {files.certificate, files.key}));
+    BASCULE_TRY_ASSIGN(client_, io::TlsClientContext::open(*loop_, {files.ca}));
+    secured_ = std::make_unique<io::TlsNetwork>(*network_, *server_, *client_);
     return {};
   }
 
-  World world() override { return {*loop_, *disk_, *network_, random_, trace_}; }
+  World world() override {
+    return {*loop_, *disk_, secured_ ? static_cast<Network&>(*secured_) : *network_, random_,
+            trace_};
+  }
   bool run_until(const std::function<bool()>& predicate, Duration limit) override {
     return loop_->run_until(predicate, limit);
   }
@@ -59,6 +68,9 @@ class RealWorld final : public WorldHarness {
 
  private:
   void end() {
+    secured_.reset();
+    client_.reset();
+    server_.reset();
     network_.reset();
     disk_.reset();
     loop_.reset();
@@ -72,6 +84,9 @@ class RealWorld final : public WorldHarness {
   std::unique_ptr<io::AsioLoop> loop_;
   std::unique_ptr<Disk> disk_;
   std::unique_ptr<Network> network_;
+  std::unique_ptr<TlsServer> server_;
+  std::unique_ptr<TlsClient> client_;
+  std::unique_ptr<Network> secured_;  // null: in the open
 };
 
 WorldKind kind(std::string name, io::DiskChoice choice, Streams streams = Streams::plain) {

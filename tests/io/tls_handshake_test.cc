@@ -139,7 +139,8 @@ class VersionClient {
   }
   std::unique_ptr<env::TlsStream> connect(std::unique_ptr<env::Stream> stream,
                                           env::Done<void> done) {
-    return make_tls_stream(loop_, std::move(stream), TlsSession::client(*context_, "127.0.0.1"), {},
+    return make_tls_stream(loop_, std::move(stream),
+                           TlsSession::client(*context_, "127.0.0.1", ServerNames::checked), {},
                            std::move(done));
   }
 

@@ -1,8 +1,11 @@
 // Whoever else reaches the port: an answer where there is one to give, and nothing lost but that connection.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "src/base/codec.h"
 #include "src/base/crc32c.h"
+#include "src/env/tls.h"
 #include "tests/peers/test_broker.h"
 
 namespace bascule::peers {
@@ -100,6 +103,20 @@ TEST(hostile, another_protocol_is_told_and_closed) {
   ASSERT_TRUE(attack.cluster.until([&] { return attack.raw->over; }));
   EXPECT_EQ(attack.raw->refusal(), RefusalReason::malformed);
   EXPECT_TRUE(attack.unharmed());
+}
+
+// A TLS library may wait for an answer to very little, so there is one to the first byte.
+TEST(hostile, who_speaks_tls_is_told_at_the_first_byte) {
+  for (const uint8_t first : {env::k_tls_handshake_byte, env::k_tls_alert_byte}) {
+    Attack attack(1);
+    attack.raw->say(std::array{first});
+    ASSERT_TRUE(attack.cluster.until([&] { return attack.raw->over; }));
+    EXPECT_EQ(attack.raw->refusal(), RefusalReason::malformed);
+    ASSERT_EQ(attack.a->seen.refusals_sent.size(), 1U);
+    EXPECT_NE(attack.a->seen.refusals_sent[0].text.find("the other side speaks TLS"),
+              std::string::npos);
+    EXPECT_TRUE(attack.unharmed());
+  }
 }
 
 TEST(hostile, another_version_is_told_by_name) {

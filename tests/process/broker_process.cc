@@ -161,6 +161,14 @@ int BrokerProcess::wait() { return wait_for(std::exchange(pid_, -1)); }
 
 std::string BrokerProcess::error() const { return read_whole(error_file_); }
 
+bool BrokerProcess::says(const std::string& text) const {
+  for (int tries = 0; tries < 1000; ++tries) {
+    if (error().find(text) != std::string::npos) return true;
+    usleep(10'000);
+  }
+  return false;
+}
+
 CommandResult BrokerProcess::command(std::vector<std::string> arguments,
                                      const std::string& input) const {
   arguments.insert(arguments.end(), {"--server", endpoint("rpc")});

@@ -57,6 +57,8 @@ class BrokerProcess {
   std::string nats_url() const { return "nats://" + endpoint("nats"); }
   // What it wrote to standard error in its present life.
   std::string error() const;
+  // Waits, up to ten seconds, until it has written `text` there.
+  bool says(const std::string& text) const;
   // Runs a command of the command line against this broker.
   CommandResult command(std::vector<std::string> arguments, const std::string& input = {}) const;
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <stdexcept>
+#include <string_view>
 
 namespace bascule::process_test {
 
@@ -35,8 +36,18 @@ std::string local_port() { return "127.0.0.1:" + std::to_string(free_port()); }
 
 }  // namespace
 
-ClusterProcesses::ClusterProcesses(uint32_t founders, std::vector<std::string> arguments)
-    : arguments_(std::move(arguments)) {
+std::unique_ptr<BrokerProcess> joining_broker(const std::string& data, uint32_t node,
+                                              const std::string& seeds,
+                                              const std::vector<std::string>& more) {
+  std::vector<std::string> all{"--node", std::to_string(node), "--peers", local_port(),
+                               "--rpc",  local_port(),         "--seeds", seeds};
+  all.insert(all.end(), more.begin(), more.end());
+  return std::make_unique<BrokerProcess>(data, std::move(all));
+}
+
+ClusterProcesses::ClusterProcesses(uint32_t founders, std::vector<std::string> arguments,
+                                   std::vector<std::string> client_arguments)
+    : arguments_(std::move(arguments)), client_arguments_(std::move(client_arguments)) {
   std::string list;
   for (uint32_t n = 1; n <= founders; ++n) {
     nodes_.push_back({directory_.path() + "/node" + std::to_string(n), local_port(), nullptr});
@@ -50,7 +61,12 @@ void ClusterProcesses::make_node(uint32_t number, std::vector<std::string> membe
   std::vector<std::string> all{"--node",    std::to_string(number), "--peers", node.peers, "--rpc",
                                local_port()};
   all.insert(all.end(), membership.begin(), membership.end());
-  all.insert(all.end(), arguments_.begin(), arguments_.end());
+  for (std::string argument : arguments_) {
+    constexpr std::string_view k_number = "{node}";
+    for (size_t at; (at = argument.find(k_number)) != std::string::npos;)
+      argument.replace(at, k_number.size(), std::to_string(number));
+    all.push_back(std::move(argument));
+  }
   node.process = std::make_unique<BrokerProcess>(node.data, std::move(all));
 }
 
@@ -91,6 +107,7 @@ std::string ClusterProcesses::servers() const {
 CommandResult ClusterProcesses::command(std::vector<std::string> arguments,
                                         const std::string& input) const {
   arguments.insert(arguments.end(), {"--server", servers()});
+  arguments.insert(arguments.end(), client_arguments_.begin(), client_arguments_.end());
   return run_bascule(arguments, input);
 }
 

@@ -16,10 +16,17 @@ namespace bascule::process_test {
 // by this process.
 uint16_t free_port();
 
+// A broker, not started, that is to join those whose peers ports are `seeds`.
+std::unique_ptr<BrokerProcess> joining_broker(const std::string& data, uint32_t node,
+                                              const std::string& seeds,
+                                              const std::vector<std::string>& more = {});
+
 class ClusterProcesses {
  public:
-  // `founders` brokers, numbered from 1; none is started yet. `arguments` go to each.
-  explicit ClusterProcesses(uint32_t founders, std::vector<std::string> arguments = {});
+  // `founders` brokers, numbered from 1; none is started yet. `arguments` go to each, "{node}" in them
+  // being its number; `client_arguments` to each command.
+  explicit ClusterProcesses(uint32_t founders, std::vector<std::string> arguments = {},
+                            std::vector<std::string> client_arguments = {});
 
   // All founders, or all that are not running; false: one has ended instead (see error()).
   bool start_all();
@@ -50,6 +57,7 @@ class ClusterProcesses {
 
   TemporaryDirectory directory_;
   std::vector<std::string> arguments_;
+  std::vector<std::string> client_arguments_;
   std::vector<Node> nodes_;
 };
 

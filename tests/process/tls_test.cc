@@ -5,10 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "tests/process/broker_process.h"
 
@@ -36,14 +34,6 @@ class TlsTour : public testing::Test {
     command.insert(command.end(), {"--tls-ca", file("ca.pem"), "--tls-cert", file("client.pem"),
                                    "--tls-key", file("client-key.pem")});
     return command;
-  }
-  // Waits until the broker's log has `text`.
-  bool says(const std::string& text) const {
-    for (int i = 0; i < 2000; ++i) {
-      if (broker_.error().find(text) != std::string::npos) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
   }
 
   TemporaryDirectory directory_;
@@ -89,11 +79,11 @@ TEST_F(TlsTour, who_does_not_is_told_why) {
   const CommandResult plain = broker_.command({"stream", "ls"});
   EXPECT_EQ(plain.exit_status, 1);
   EXPECT_NE(plain.error.find("the other side speaks TLS"), std::string::npos) << plain.error;
-  EXPECT_TRUE(says("speaks plaintext where TLS is required"));
+  EXPECT_TRUE(broker_.says("speaks plaintext where TLS is required"));
   const CommandResult nobody = broker_.command({"stream", "ls", "--tls-ca", file("ca.pem")});
   EXPECT_EQ(nobody.exit_status, 1);
   EXPECT_NE(nobody.error.find("certificate required"), std::string::npos) << nobody.error;
-  EXPECT_TRUE(says("the client showed no certificate"));
+  EXPECT_TRUE(broker_.says("the client showed no certificate"));
   const CommandResult half = broker_.command(
       {"stream", "ls", "--tls-ca", file("ca.pem"), "--tls-cert", file("client.pem")});
   EXPECT_NE(half.exit_status, 0);
@@ -105,7 +95,7 @@ TEST_F(TlsTour, a_hangup_reads_certificates_again_and_keeps_what_works) {
   std::filesystem::copy_file(file("ca.pem"), old_ca);
   make();
   kill(broker_.pid(), SIGHUP);
-  ASSERT_TRUE(says("certificates are read again"));
+  ASSERT_TRUE(broker_.says("certificates are read again"));
   EXPECT_EQ(broker_.command(known({"stream", "ls"})).exit_status, 0);
   const CommandResult old = broker_.command({"stream", "ls", "--tls-ca", old_ca});
   EXPECT_EQ(old.exit_status, 1);
@@ -114,7 +104,7 @@ TEST_F(TlsTour, a_hangup_reads_certificates_again_and_keeps_what_works) {
   std::filesystem::copy_file(file("server.pem"), file("good.pem"));
   std::ofstream(file("server.pem")) << "no certificate";
   kill(broker_.pid(), SIGHUP);
-  ASSERT_TRUE(says("what was loaded before stays in use"));
+  ASSERT_TRUE(broker_.says("what was loaded before stays in use"));
   EXPECT_EQ(broker_.command(known({"stream", "ls"})).exit_status, 0);
   EXPECT_EQ(broker_.terminate(), 0);
   EXPECT_FALSE(broker_.start()) << "a start has nothing older to fall back to";
