@@ -164,10 +164,10 @@ void Controller::maybe_snapshot() {
 
 // --- The local broker ------------------------------------------------------------------------------
 
-log::Co<void> Controller::persist_incarnation(PersistedIncarnation next) {
+env::Co<void> Controller::persist_incarnation(PersistedIncarnation next) {
   const Slice file = Slice::copy_of(encode_incarnation(identity_.storage, next));
   for (int attempt = 0;; ++attempt) {
-    auto replaced = co_await log::call<void>([this, &file](env::Done<void> done) {
+    auto replaced = co_await env::call<void>([this, &file](env::Done<void> done) {
       env::replace_file(world_.disk, "", "incarnation", file, std::move(done));
     });
     if (replaced) break;
@@ -177,7 +177,7 @@ log::Co<void> Controller::persist_incarnation(PersistedIncarnation next) {
       co_return replaced;
     }
     if (attempt > 0 || lend_ == nullptr) co_return replaced;
-    (void)co_await log::call<void>([this](env::Done<void> done) { lend_(std::move(done)); });
+    (void)co_await env::call<void>([this](env::Done<void> done) { lend_(std::move(done)); });
   }
   persisted_ = next;
   co_return Status();
@@ -185,9 +185,9 @@ log::Co<void> Controller::persist_incarnation(PersistedIncarnation next) {
 
 // The number of this life was synced before anything was said in its name (open_controller.cc); it serves
 // unless the metadata knows a later one, which this disk then has forgotten.
-log::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> reports) {
+env::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> reports) {
   auto current =
-      co_await log::call<Index>([this](env::Done<Index> done) { log_->read(std::move(done)); });
+      co_await env::call<Index>([this](env::Done<Index> done) { log_->read(std::move(done)); });
   if (!current) co_return fail(std::move(current.error()));
   const Incarnation recorded = table_.recorded_incarnation(identity_.node);
   if (persisted_.incarnation <= recorded) {
@@ -205,7 +205,7 @@ log::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> rep
   command.endpoints = options_.endpoints;
   command.host = options_.host;
   command.features = k_feature_range;
-  auto outcome = co_await log::call<Outcome>(
+  auto outcome = co_await env::call<Outcome>(
       [this, &command](env::Done<Outcome> done) { propose(std::move(command), std::move(done)); });
   if (!outcome) co_return fail(std::move(outcome.error()));
   if (life.rolled_back) {

@@ -26,8 +26,8 @@
 #include "src/controller/metadata_log.h"
 #include "src/controller/metadata_table.h"
 #include "src/controller/raft_metadata_log.h"
+#include "src/env/coroutine.h"
 #include "src/env/world.h"
-#include "src/log/coroutine.h"
 #include "src/raft/disk_store.h"
 
 namespace bascule::controller {
@@ -139,8 +139,8 @@ class Controller : private CommittedEntries, private ClusterListener {
   void call_members();
   void note_lives(const std::vector<Change>& changes);
 
-  log::Co<Incarnation> run_registration(std::vector<ReplicaReport> reports);
-  log::Co<void> persist_incarnation(PersistedIncarnation next);
+  env::Co<Incarnation> run_registration(std::vector<ReplicaReport> reports);
+  env::Co<void> persist_incarnation(PersistedIncarnation next);
   void refuse(env::Done<Outcome> done, Error why);
   void maybe_snapshot();
   struct Untold {
@@ -177,7 +177,7 @@ class Controller : private CommittedEntries, private ClusterListener {
   std::vector<MetadataObserver*> observers_;
   std::deque<Untold> untold_;
   env::Scope alive_;
-  log::CoScope scope_;
+  env::CoScope scope_;
 };
 
 // Opens the metadata under the data directory, whose lock the caller holds; formats an empty directory

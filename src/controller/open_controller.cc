@@ -16,8 +16,8 @@ namespace bascule::controller {
 
 namespace {
 
-using log::call;
-using log::Co;
+using env::call;
+using env::Co;
 
 constexpr uint64_t k_identity_bytes_max = 64 << 10;
 
@@ -236,7 +236,7 @@ struct ControllerOpening {
   const CommandCodec& codec;
   const ClusterParts* parts;
   std::unique_ptr<Controller> controller;
-  log::CoScope scope;
+  env::CoScope scope;
 };
 
 void open_controller(env::World& world, ControllerOptions options, const CommandCodec& codec,

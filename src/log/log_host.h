@@ -6,12 +6,17 @@
 #include <optional>
 #include <string>
 
+#include "src/env/coroutine.h"
 #include "src/env/world.h"
-#include "src/log/coroutine.h"
 #include "src/log/format.h"
 #include "src/log/log_store.h"
 
 namespace bascule::log {
+
+using env::call;
+using env::Co;
+using env::CoMutex;
+using env::CoScope;
 
 class LogImpl;
 

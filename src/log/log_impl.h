@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/log/coroutine.h"
+#include "src/env/coroutine.h"
 #include "src/log/log.h"
 #include "src/log/log_host.h"
 #include "src/log/segment.h"

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/log/coroutine.h"
+#include "src/env/coroutine.h"
 #include "src/log/log_host.h"
 #include "src/log/log_store.h"
 
