@@ -55,6 +55,10 @@ class LogHost {
   // At a start that has found no room: gives the disk what is kept for that. False: nothing is.
   virtual Co<bool> lend_reserve() = 0;
 
+  // A group's write is under way, until its end: for whoever asks how old the oldest one is.
+  virtual uint64_t write_began() = 0;
+  virtual void write_ended(uint64_t write) = 0;
+
   // The log's numbers have moved: `logs` is written within a second.
   virtual void changed() = 0;
   // `logs` as of now, or later, is durable.
