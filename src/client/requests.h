@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -81,6 +82,9 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
     Error& error = result.error().error;
     if (errc_retry(error.code) == Retry::idempotent) maybe_done_ = true;
     if (errc_retry(error.code) == Retry::never) return finish(fail(std::move(error)));
+    // This broker says that another one can, or is on its way out.
+    if (errc_retry(error.code) == Retry::elsewhere) shared_.connections.prefer_another();
+    last_ = std::move(error);
     again();
   }
 
@@ -91,8 +95,9 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
   }
 
   void time_over() {
-    finish(fail(maybe_done_ ? Errc::outcome_unknown : Errc::deadline_exceeded,
-                "no broker answered in time"));
+    finish(
+        fail(maybe_done_ ? Errc::outcome_unknown : Errc::deadline_exceeded,
+             last_ ? "the last answer was " + last_->to_string() : "no broker answered in time"));
   }
 
   void finish(Result<T> result) {
@@ -108,6 +113,7 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
   MonotonicTime connect_by_;  // until a broker has been reached
   env::TimerId timer_;
   bool maybe_done_ = false;
+  std::optional<Error> last_;  // that it was refused with
 };
 
 }  // namespace bascule::client

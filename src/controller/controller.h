@@ -88,9 +88,9 @@ class Controller : private CommittedEntries, private ClusterListener {
   // older than the call. `not_leader`: no majority could be asked in time.
   void read_barrier(env::Done<void> done);
 
-  // Tells the active controller that this life is there; whether it is fenced. `not_leader` and others: there
-  // was no answer.
-  void send_heartbeat(Incarnation incarnation, bool ready, env::Done<bool> done);
+  // Tells the active controller that this life is there, and how its disk is; whether it is fenced.
+  // `not_leader` and others: there was no answer.
+  void send_heartbeat(const SessionHeartbeat& heartbeat, env::Done<bool> done);
 
   // Who votes and who listens, as the leader of the metadata sees them. `not_leader`: none is known.
   void members(env::Done<MembersAnswer> done);
