@@ -73,6 +73,7 @@ int run(int argc, char** argv) {
   register_log(app, status);
   register_cluster(app, status);
   register_events(app, status);
+  register_rescue(app, status);
   register_bench(app, status);
   register_tls(app, status);
   register_version(app, status);

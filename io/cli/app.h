@@ -60,6 +60,7 @@ void register_log(CLI::App& app, ExitStatus& status);
 void register_bench(CLI::App& app, ExitStatus& status);
 void register_cluster(CLI::App& app, ExitStatus& status);
 void register_events(CLI::App& app, ExitStatus& status);
+void register_rescue(CLI::App& app, ExitStatus& status);
 void register_dev(CLI::App& app, ExitStatus& status);
 void register_tls(CLI::App& app, ExitStatus& status);
 void register_version(CLI::App& app, ExitStatus& status);
