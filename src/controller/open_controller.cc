@@ -161,6 +161,7 @@ struct ControllerOpening {
     if (status) status = co_await write_small(world.disk, "identity", encode_identity(identity));
     if (!status) co_return status;
     controller->identity_ = identity;
+    controller->table_ = MetadataTable(identity.cluster);
     calls.set_cluster(identity.cluster);
     world.trace.message(TraceLevel::info, "controller",
                         "belongs to cluster " + identity.cluster.to_string());
@@ -194,6 +195,8 @@ struct ControllerOpening {
   // Not by value: see coroutine.h.
   Co<void> join_raft(raft::OpenedStore&& opened) {
     Controller& c = *controller;
+    // Snapshots name the cluster: of another one, or of none, no later start would take them.
+    ASSERT(c.table_.state().cluster == c.identity_.cluster);
     CommittedEntries& committed = c;
     c.log_ = std::make_unique<RaftMetadataLog>(
         world, options.log, raft::MemberId{c.identity_.node, c.identity_.storage},
