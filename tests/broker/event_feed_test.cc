@@ -164,7 +164,7 @@ TEST_F(EventFeedTest, settings_and_the_level_are_decided_and_shown) {
   };
   EXPECT_EQ(setting("session_timeout"), (SettingStatus{"session_timeout", "3s", true}));
   set("2500ms");
-  EXPECT_EQ(setting("session_timeout"), (SettingStatus{"session_timeout", "2500ms", false}));
+  EXPECT_EQ(setting("session_timeout"), (SettingStatus{"session_timeout", "2s500ms", false}));
   set("");
   EXPECT_EQ(setting("session_timeout"), (SettingStatus{"session_timeout", "3s", true}));
   const auto decide = [&](ClusterDecision decision) {

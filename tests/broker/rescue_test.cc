@@ -53,7 +53,8 @@ class Directory {
     add(controller::CreateStream{BrokerHarness::config("orders", 2), Uuid{{6, 7}}, WallTime{3}});
     stored.hard.term = Term(5);
     put("identity", controller::encode_identity({NodeId(3), storage(3), k_cluster}));
-    put("incarnation", controller::encode_incarnation(storage(3), {Incarnation(1), false, Incarnation(1)}));
+    put("incarnation",
+        controller::encode_incarnation(storage(3), {Incarnation(1), false, Incarnation(1)}));
     const auto made = wait<void>([&](auto done) {
       raft::format_raft_store(world(), {}, storage(3), stored, std::move(done));
     });
