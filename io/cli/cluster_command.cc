@@ -207,6 +207,9 @@ ExitStatus declare_lost(const ChangeOptions& options) {
     std::printf("%s\n", member_json(*member).dump().c_str());
     return k_exit_done;
   }
+  if (member->state == broker::BrokerState::up)
+    return report({Errc::busy, "node " + std::to_string(options.node) +
+                                   " is up: stop it first, and wait until it is fenced"});
   const std::string storage = member->storage.to_string();
   if (!options.force &&
       !confirmed("Storage " + storage + " of node " + std::to_string(options.node) +
