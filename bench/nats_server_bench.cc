@@ -29,16 +29,27 @@ class TakesAll final : public broker::Api {
                      env::Done<broker::StreamStatus>) override {
     std::abort();
   }
-  void list_streams(const broker::Principal&,
-                    env::Done<std::vector<broker::StreamStatus>>) override {
+  void list_streams(const broker::Principal&, broker::MetadataRead,
+                    env::Done<broker::StreamList>) override {
     std::abort();
   }
-  void describe_stream(const broker::Principal&, broker::StreamRef,
-                       env::Done<broker::StreamStatus>) override {
+  void describe_stream(const broker::Principal&, broker::StreamRef, broker::MetadataRead,
+                       env::Done<broker::DescribedStream>) override {
     std::abort();
   }
   void delete_stream(const broker::Principal&, StreamId, env::Done<void>) override { std::abort(); }
-  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus>) override {
+  void cluster_status(const broker::Principal&, broker::MetadataRead,
+                      env::Done<broker::ClusterStatus>) override {
+    std::abort();
+  }
+  void decide_cluster(const broker::Principal&, broker::ClusterDecision, env::Done<void>) override {
+    std::abort();
+  }
+  void allocate_producer(const broker::Principal&, MonotonicTime, env::Done<ProducerId>) override {
+    std::abort();
+  }
+  void read_events(const broker::Principal&, broker::ReadEvents,
+                   env::Done<broker::EventsPage>) override {
     std::abort();
   }
   void change_cluster(const broker::Principal&, broker::ClusterChange, env::Done<void>) override {

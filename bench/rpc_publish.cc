@@ -55,22 +55,35 @@ class NullSink final : public broker::Api {
                      env::Done<broker::StreamStatus> done) override {
     refuse(std::move(done));
   }
-  void list_streams(const broker::Principal&,
-                    env::Done<std::vector<broker::StreamStatus>> done) override {
+  void list_streams(const broker::Principal&, broker::MetadataRead,
+                    env::Done<broker::StreamList> done) override {
     refuse(std::move(done));
   }
-  void describe_stream(const broker::Principal&, broker::StreamRef ref,
-                       env::Done<broker::StreamStatus> done) override {
-    broker::StreamStatus status;
-    status.id = StreamId(1);
-    status.config.name = ref.name;
-    status.partitions.emplace_back().leader = NodeId(1);
+  void describe_stream(const broker::Principal&, broker::StreamRef ref, broker::MetadataRead,
+                       env::Done<broker::DescribedStream> done) override {
+    broker::DescribedStream status;
+    status.stream.id = StreamId(1);
+    status.stream.config.name = ref.name;
+    status.stream.partitions.emplace_back().leader = NodeId(1);
     loop_.post([status, done = std::move(done)]() mutable { done(std::move(status)); });
   }
   void delete_stream(const broker::Principal&, StreamId, env::Done<void> done) override {
     refuse(std::move(done));
   }
-  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) override {
+  void cluster_status(const broker::Principal&, broker::MetadataRead,
+                      env::Done<broker::ClusterStatus> done) override {
+    refuse(std::move(done));
+  }
+  void decide_cluster(const broker::Principal&, broker::ClusterDecision,
+                      env::Done<void> done) override {
+    refuse(std::move(done));
+  }
+  void allocate_producer(const broker::Principal&, MonotonicTime,
+                         env::Done<ProducerId> done) override {
+    refuse(std::move(done));
+  }
+  void read_events(const broker::Principal&, broker::ReadEvents,
+                   env::Done<broker::EventsPage> done) override {
     refuse(std::move(done));
   }
   void change_cluster(const broker::Principal&, broker::ClusterChange,

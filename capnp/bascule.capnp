@@ -127,9 +127,28 @@ struct StreamStatus {
   warnings @4 :List(Text);  # sentences for people
 }
 
+# How old an answer about metadata may be. Every broker answers from its own copy; where it cannot vouch for
+# the age asked for, it asks a majority of the controllers first.
+struct MaxAge {
+  union {
+    linearizable @0 :Void;  # as of the call, or later
+    ns @1 :UInt64;          # a span
+    any @2 :Void;           # whatever the broker has
+  }
+}
+
+struct AsOf {
+  index @0 :UInt64;         # all of the metadata log up to this entry is in the answer
+  age :union {
+    unknown @1 :Void;       # the broker cannot tell
+    ns @2 :UInt64;          # at most
+  }
+}
+
 struct StreamInfo {
   status @0 :StreamStatus;
   nodes @1 :List(NodeEndpoint);  # where the brokers of the cluster are reached
+  asOf @2 :AsOf;
 }
 
 struct StreamRef {
@@ -144,9 +163,10 @@ interface Admin {
   createStream @0 (config :StreamConfig, budgetNs :UInt64)
       -> (failure :Failure, stream :StreamInfo);
   # By name, ascending; those after `after` (empty: from the first). `more`: ask again after the last.
-  listStreams @1 (after :Text, budgetNs :UInt64)
-      -> (failure :Failure, streams :List(StreamStatus), more :Bool);
-  describeStream @2 (stream :StreamRef, budgetNs :UInt64)
+  listStreams @1 (after :Text, budgetNs :UInt64, maxAge :MaxAge)
+      -> (failure :Failure, streams :List(StreamStatus), more :Bool, asOf :AsOf);
+  # An unknown_stream is as of the call, unless maxAge is `any`.
+  describeStream @2 (stream :StreamRef, budgetNs :UInt64, maxAge :MaxAge)
       -> (failure :Failure, stream :StreamInfo);
   deleteStream @3 (id :UInt64, budgetNs :UInt64) -> (failure :Failure);
 }
@@ -174,6 +194,8 @@ interface Publisher {
           baseOffset :UInt64,   # of the first record; 0 with acks none
           count :UInt32,        # records
           duplicate :Bool);     # it was there before
+  # A producer id that nobody else was ever given.
+  allocateProducer @1 (budgetNs :UInt64) -> (failure :Failure, producer :UInt64);
 }
 
 # --- Subscribe -----------------------------------------------------------------------------------------
@@ -281,6 +303,15 @@ struct MemberStatus {
   host @8 :Text;            # failure domain
   peers @9 :Text;           # HOST:PORT
   rpc @10 :Text;            # HOST:PORT
+  featureLeast @11 :UInt32; # levels that its program can work at, ends included; 0: never registered
+  featureMost @12 :UInt32;
+  oldestUnsyncedNs @13 :UInt64;  # age of its oldest write that is not synced; 0: there is none
+}
+
+struct Setting {
+  name @0 :Text;
+  value @1 :Text;           # in force
+  byDefault @2 :Bool;
 }
 
 struct ClusterStatus {
@@ -294,6 +325,8 @@ struct ClusterStatus {
   partitions @7 :UInt64;
   partitionsOffline @8 :UInt64;
   problems @9 :List(Text);  # sentences for people; none: healthy
+  settings @10 :List(Setting);
+  asOf @11 :AsOf;           # of brokers, partitions, level and settings
 }
 
 enum ClusterVerb {
@@ -302,10 +335,70 @@ enum ClusterVerb {
   transfer @2;              # leadership of the metadata
 }
 
+struct ClusterDecision {
+  union {
+    finalizeFeatureLevel @0 :UInt32;  # 0: the highest that every registered broker can work at
+    setSetting :group {
+      name @1 :Text;
+      value @2 :Text;       # empty: the default again
+    }
+    declareStorageLost :group {
+      storageLow @3 :UInt64;
+      storageHigh @4 :UInt64;
+    }
+  }
+}
+
+# The index of an entry of the metadata log, and the number of the event among that entry's, from 1.
+struct EventPosition {
+  index @0 :UInt64;
+  ordinal @1 :UInt32;
+}
+
+# Fields are filled as the kind says (src/model/event.h); the others are 0 or empty.
+struct Event {
+  position @0 :EventPosition;
+  kind @1 :UInt16;
+  kindName @2 :Text;        # for who does not know the number
+  node @3 :UInt32;
+  incarnation @4 :UInt64;
+  stream @5 :UInt64;        # id
+  partition @6 :UInt32;
+  epoch @7 :UInt64;
+  number @8 :UInt64;
+  nodes @9 :List(UInt32);
+  name @10 :Text;
+  detail @11 :Text;
+}
+
+struct EventsStart {
+  union {
+    kept @0 :Void;          # the first event that is kept
+    now @1 :Void;           # none that has happened by now
+    after @2 :EventPosition;
+  }
+}
+
+struct EventsLost {
+  after @0 :EventPosition;  # reading may go on after it
+  firstKept @1 :EventPosition;  # absent: none is kept
+}
+
 interface Cluster {
   # What the answering broker knows, and the controller where there is one.
-  status @0 (budgetNs :UInt64) -> (failure :Failure, status :ClusterStatus);
+  status @0 (budgetNs :UInt64, maxAge :MaxAge) -> (failure :Failure, status :ClusterStatus);
   # Answered when the change is under way.
   change @1 (verb :ClusterVerb, node :UInt32, replaces :UInt32, budgetNs :UInt64)
       -> (failure :Failure);
+  # Durable when answered.
+  decide @2 (decision :ClusterDecision, budgetNs :UInt64) -> (failure :Failure);
+  # The activity of the metadata, from any broker: whoever asks for what comes after the last event that he has
+  # handled gets each exactly once, in order. Waits for an event where there is none yet, and answers with an
+  # empty list when the budget is over; a budget of 1 ns does not wait. `not_leader`: this broker may be
+  # further behind than maxAge, ask another.
+  events @3 (from :EventsStart, max :UInt32, maxAge :MaxAge, budgetNs :UInt64)
+      -> (failure :Failure,
+          events :List(Event),  # none with `lost`
+          next :EventPosition,  # ask for what comes after it
+          lost :EventsLost);    # absent: nothing was
 }

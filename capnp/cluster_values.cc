@@ -67,6 +67,36 @@ Result<Verb> read_verb(wire::ClusterVerb verb) {
   return later_program();
 }
 
+void write_decision(wire::ClusterDecision::Builder out, const broker::ClusterDecision& decision) {
+  if (const auto* level = std::get_if<broker::FinalizeFeatureLevel>(&decision)) {
+    out.setFinalizeFeatureLevel(level->level);
+  } else if (const auto* setting = std::get_if<broker::SetSetting>(&decision)) {
+    auto to = out.initSetSetting();
+    to.setName(setting->name);
+    to.setValue(setting->value);
+  } else if (const auto* lost = std::get_if<broker::DeclareStorageLost>(&decision)) {
+    auto to = out.initDeclareStorageLost();
+    to.setStorageLow(lost->storage.words[0]);
+    to.setStorageHigh(lost->storage.words[1]);
+  }
+}
+
+Result<broker::ClusterDecision> read_decision(wire::ClusterDecision::Reader in) {
+  switch (in.which()) {
+    case wire::ClusterDecision::FINALIZE_FEATURE_LEVEL:
+      return broker::FinalizeFeatureLevel{in.getFinalizeFeatureLevel()};
+    case wire::ClusterDecision::SET_SETTING: {
+      const auto setting = in.getSetSetting();
+      return broker::SetSetting{read_text(setting.getName()), read_text(setting.getValue())};
+    }
+    case wire::ClusterDecision::DECLARE_STORAGE_LOST: {
+      const auto lost = in.getDeclareStorageLost();
+      return broker::DeclareStorageLost{Uuid{{lost.getStorageLow(), lost.getStorageHigh()}}};
+    }
+  }
+  return later_program();
+}
+
 void write_cluster(wire::ClusterStatus::Builder out, const broker::ClusterStatus& status) {
   out.setClusterLow(status.cluster.words[0]);
   out.setClusterHigh(status.cluster.words[1]);
@@ -91,9 +121,19 @@ void write_cluster(wire::ClusterStatus::Builder out, const broker::ClusterStatus
     to.setHost(m.host);
     to.setPeers(m.peers);
     to.setRpc(m.rpc);
+    to.setFeatureLeast(m.feature_least);
+    to.setFeatureMost(m.feature_most);
+    to.setOldestUnsyncedNs(static_cast<uint64_t>(m.oldest_unsynced.ns));
   }
   auto problems = out.initProblems(static_cast<kj::uint>(status.problems.size()));
   for (kj::uint i = 0; i < problems.size(); ++i) problems.set(i, status.problems[i]);
+  auto settings = out.initSettings(static_cast<kj::uint>(status.settings.size()));
+  for (kj::uint i = 0; i < settings.size(); ++i) {
+    settings[i].setName(status.settings[i].name);
+    settings[i].setValue(status.settings[i].value);
+    settings[i].setByDefault(status.settings[i].by_default);
+  }
+  write_as_of(out.initAsOf(), status.as_of);
 }
 
 Result<broker::ClusterStatus> read_cluster(wire::ClusterStatus::Reader in) {
@@ -117,9 +157,16 @@ Result<broker::ClusterStatus> read_cluster(wire::ClusterStatus::Reader in) {
     m.host = read_text(each.getHost());
     m.peers = read_text(each.getPeers());
     m.rpc = read_text(each.getRpc());
+    m.feature_least = each.getFeatureLeast();
+    m.feature_most = each.getFeatureMost();
+    m.oldest_unsynced = nanoseconds(static_cast<int64_t>(each.getOldestUnsyncedNs()));
     status.members.push_back(std::move(m));
   }
   for (const auto problem : in.getProblems()) status.problems.push_back(read_text(problem));
+  for (const auto each : in.getSettings())
+    status.settings.push_back(
+        {read_text(each.getName()), read_text(each.getValue()), each.getByDefault()});
+  status.as_of = read_as_of(in.getAsOf());
   return status;
 }
 

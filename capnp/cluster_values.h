@@ -10,6 +10,8 @@ namespace bascule::rpc {
 void write_cluster(wire::ClusterStatus::Builder out, const broker::ClusterStatus& status);
 // `unsupported`: an enumerator of a later program.
 Result<broker::ClusterStatus> read_cluster(wire::ClusterStatus::Reader in);
+void write_decision(wire::ClusterDecision::Builder out, const broker::ClusterDecision& decision);
+Result<broker::ClusterDecision> read_decision(wire::ClusterDecision::Reader in);
 wire::ClusterVerb write_verb(broker::ClusterChange::Verb verb);
 Result<broker::ClusterChange::Verb> read_verb(wire::ClusterVerb verb);
 

@@ -110,6 +110,9 @@ struct Encode {
     write(r.initBroker(), c.node, c.incarnation);
     r.setCount(c.count);
   }
+  void operator()(const controller::ResignLeaderships& c) {
+    write(out.initResignLeaderships(), c.node, c.incarnation);
+  }
 };
 
 struct ItemCount {
@@ -251,6 +254,10 @@ Result<controller::Command> read(schema::Command::Reader in) {
       return controller::FinalizeFeatureLevel{in.getFinalizeFeatureLevel()};
     case schema::Command::SET_SETTING: return read(in.getSetSetting());
     case schema::Command::ALLOCATE_PRODUCER_IDS: return read(in.getAllocateProducerIds());
+    case schema::Command::RESIGN_LEADERSHIPS: {
+      const controller::BrokerLife life = read(in.getResignLeaderships());
+      return controller::ResignLeaderships{life.node, life.incarnation};
+    }
   }
   return fail(Errc::unsupported, "metadata: a command of a later program (kind " +
                                      std::to_string(static_cast<unsigned>(in.which())) + ")");

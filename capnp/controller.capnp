@@ -53,6 +53,7 @@ struct JoinAnswer {
 struct Heartbeat {
   incarnation @0 :UInt64;
   ready @1 :Bool;
+  oldestUnsyncedNs @2 :UInt64;  # 0: every write has ended
 }
 
 struct HeartbeatAnswer {
@@ -77,5 +78,6 @@ struct MembersAnswer {
     voter @1 :Bool;
     match @2 :UInt64;
     active @3 :Bool;
+    oldestUnsyncedNs @4 :UInt64;
   }
 }

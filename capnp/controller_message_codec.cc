@@ -1,5 +1,6 @@
 #include "capnp/controller_message_codec.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -34,6 +35,11 @@ Result<raft::Member> read(schema::Member::Reader in) {
   return m;
 }
 
+// Foreign: any number may come.
+Duration read_span(uint64_t ns) {
+  return nanoseconds(static_cast<int64_t>(std::min<uint64_t>(ns, INT64_MAX)));
+}
+
 struct Encode {
   schema::PeerMessage::Builder out;
 
@@ -59,6 +65,7 @@ struct Encode {
     auto r = out.initHeartbeat();
     r.setIncarnation(m.incarnation.value);
     r.setReady(m.ready);
+    r.setOldestUnsyncedNs(static_cast<uint64_t>(m.oldest_unsynced.ns));
   }
   void operator()(const controller::HeartbeatAnswer& m) {
     out.initHeartbeatAnswer().setFenced(m.fenced);
@@ -83,6 +90,7 @@ struct Encode {
       list[i].setVoter(m.members[i].voter);
       list[i].setMatch(m.members[i].match.value);
       list[i].setActive(m.members[i].active);
+      list[i].setOldestUnsyncedNs(static_cast<uint64_t>(m.members[i].oldest_unsynced.ns));
     }
   }
 };
@@ -126,6 +134,7 @@ Result<controller::PeerMessage> read(schema::MembersAnswer::Reader in) {
     p.voter = each.getVoter();
     p.match = Index(each.getMatch());
     p.active = each.getActive();
+    p.oldest_unsynced = read_span(each.getOldestUnsyncedNs());
     m.members.push_back(std::move(p));
   }
   return m;
@@ -146,7 +155,8 @@ Result<controller::PeerMessage> read(schema::PeerMessage::Reader in) {
       return controller::JoinAnswer{read(in.getJoinAnswer().getCluster())};
     case schema::PeerMessage::HEARTBEAT: {
       const auto m = in.getHeartbeat();
-      return controller::SessionHeartbeat{Incarnation(m.getIncarnation()), m.getReady()};
+      return controller::SessionHeartbeat{Incarnation(m.getIncarnation()), m.getReady(),
+                                          read_span(m.getOldestUnsyncedNs())};
     }
     case schema::PeerMessage::HEARTBEAT_ANSWER:
       return controller::HeartbeatAnswer{in.getHeartbeatAnswer().getFenced()};

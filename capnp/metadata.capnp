@@ -63,6 +63,7 @@ struct Command {
     finalizeFeatureLevel @12 :UInt32;
     setSetting @13 :Setting;
     allocateProducerIds @14 :AllocateProducerIds;
+    resignLeaderships @15 :BrokerLife;
   }
 }
 
@@ -166,25 +167,45 @@ struct Snapshot {
   nextProducer @10 :UInt64;
   removedIncarnation @11 :UInt64;
   settings @12 :List(Setting);
-  events @13 :List(Event);
+  events @13 :Events;
   eventsDropped @14 :EventPosition;
+  rescues @15 :List(Rescue);
 
   struct EventPosition {
     index @0 :UInt64;
     ordinal @1 :UInt32;
   }
 
-  struct Event {
-    position @0 :EventPosition;
-    kind @1 :UInt16;  # src/model/event.h
+  # One column per field, each as long as there are events, or empty where the field is nowhere filled: packed,
+  # an event of a burst takes some 10 bytes.
+  struct Events {
+    # Positions: `count` events of one entry each, their ordinals from `first` on.
+    runs @0 :List(Run);
+    kinds @1 :List(UInt8);  # src/model/event.h
+    nodes @2 :List(UInt32);
+    incarnations @3 :List(UInt64);
+    streams @4 :List(UInt64);
+    partitions @5 :List(UInt32);
+    epochs @6 :List(UInt64);
+    numbers @7 :List(UInt64);
+    setSizes @8 :List(UInt8);  # of each event's `nodes`, which lie end to end in setMembers
+    setMembers @9 :List(UInt32);
+    names @10 :List(Text);
+    details @11 :List(Text);
+
+    struct Run {
+      index @0 :UInt64;
+      first @1 :UInt32;
+      count @2 :UInt32;
+    }
+  }
+
+  struct Rescue {
+    lastKnown @0 :UInt64;
+    first @1 :UInt64;
     node @2 :UInt32;
-    incarnation @3 :UInt64;
-    partition @4 :PartitionId;
-    epoch @5 :UInt64;
-    number @6 :UInt64;
-    nodes @7 :List(UInt32);
-    name @8 :Text;
-    detail @9 :Text;
+    clusterBefore @3 :Uuid;
+    decided @4 :Int64;
   }
 
   struct Broker {

@@ -31,16 +31,24 @@ class AdminImpl final : public wire::Admin::Server {
     session_.api().create_stream(
         session_.who(), {std::move(*config), session_.deadline(context.getParams().getBudgetNs())},
         std::move(call.done));
-    return answer_info(std::move(call.promise), context, std::move(permit));
+    return answer_info(
+        call.promise.then([](Result<broker::StreamStatus> made) -> Result<broker::DescribedStream> {
+          if (!made) return fail(std::move(made.error()));
+          return broker::DescribedStream{std::move(*made), {}};
+        }),
+        context, std::move(permit));
   }
 
   kj::Promise<void> describeStream(DescribeStreamContext context) override {
     context.allowCancellation();
     auto permit = session_.admit_call();
     if (!permit) return refuse(context, too_many());
-    auto call = session_.call<broker::StreamStatus>();
-    session_.api().describe_stream(session_.who(), read_ref(context.getParams().getStream()),
-                                   std::move(call.done));
+    const auto params = context.getParams();
+    auto call = session_.call<broker::DescribedStream>();
+    session_.api().describe_stream(
+        session_.who(), read_ref(params.getStream()),
+        {read_max_age(params.getMaxAge()), session_.deadline(params.getBudgetNs())},
+        std::move(call.done));
     return answer_info(std::move(call.promise), context, std::move(permit));
   }
 
@@ -48,13 +56,17 @@ class AdminImpl final : public wire::Admin::Server {
     context.allowCancellation();
     auto permit = session_.admit_call();
     if (!permit) return refuse(context, too_many());
-    auto call = session_.call<std::vector<broker::StreamStatus>>();
-    session_.api().list_streams(session_.who(), std::move(call.done));
-    return call.promise.then([context, permit = std::move(permit)](
-                                 Result<std::vector<broker::StreamStatus>> result) mutable {
-      if (!result) return write_failed(context.getResults(), result.error());
-      write_page(context, std::move(*result));
-    });
+    const auto params = context.getParams();
+    auto call = session_.call<broker::StreamList>();
+    session_.api().list_streams(
+        session_.who(), {read_max_age(params.getMaxAge()), session_.deadline(params.getBudgetNs())},
+        std::move(call.done));
+    return call.promise.then(
+        [context, permit = std::move(permit)](Result<broker::StreamList> result) mutable {
+          if (!result) return write_failed(context.getResults(), result.error());
+          write_as_of(context.getResults().initAsOf(), result->as_of);
+          write_page(context, std::move(result->streams));
+        });
   }
 
   kj::Promise<void> deleteStream(DeleteStreamContext context) override {
@@ -79,15 +91,15 @@ class AdminImpl final : public wire::Admin::Server {
   }
 
   template <class Context>
-  kj::Promise<void> answer_info(kj::Promise<Result<broker::StreamStatus>> promise, Context context,
-                                std::shared_ptr<void> permit) {
-    return promise.then(
-        [this, context, permit = std::move(permit)](Result<broker::StreamStatus> result) mutable {
-          if (!result) return write_failed(context.getResults(), result.error());
-          const auto& nodes = session_.options().nodes;
-          write_info(context.getResults().initStream(), *result,
-                     nodes ? nodes() : std::vector<client::NodeEndpoint>{});
-        });
+  kj::Promise<void> answer_info(kj::Promise<Result<broker::DescribedStream>> promise,
+                                Context context, std::shared_ptr<void> permit) {
+    return promise.then([this, context, permit = std::move(permit)](
+                            Result<broker::DescribedStream> result) mutable {
+      if (!result) return write_failed(context.getResults(), result.error());
+      const auto& nodes = session_.options().nodes;
+      write_info(context.getResults().initStream(), result->stream,
+                 nodes ? nodes() : std::vector<client::NodeEndpoint>{}, result->as_of);
+    });
   }
 
   static void write_page(ListStreamsContext context, std::vector<broker::StreamStatus> streams) {

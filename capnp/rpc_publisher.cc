@@ -52,6 +52,24 @@ class PublisherImpl final : public wire::Publisher::Server {
     });
   }
 
+  kj::Promise<void> allocateProducer(AllocateProducerContext context) override {
+    context.allowCancellation();
+    auto permit = session_.admit_call();
+    if (!permit) {
+      write_failure(context.getResults().initFailure(),
+                    {Errc::overloaded, "too many open calls of one connection"});
+      return kj::READY_NOW;
+    }
+    auto call = session_.call<ProducerId>();
+    session_.api().allocate_producer(
+        session_.who(), session_.deadline(context.getParams().getBudgetNs()), std::move(call.done));
+    return call.promise.then(
+        [context, permit = std::move(permit)](Result<ProducerId> result) mutable {
+          if (!result) return write_failure(context.getResults().initFailure(), result.error());
+          context.getResults().setProducer(result->value);
+        });
+  }
+
  private:
   Session& session_;
 };

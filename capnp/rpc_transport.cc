@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "capnp/cluster_values.h"
+#include "capnp/event_values.h"
 #include "capnp/rpc_wire.h"
 #include "capnp/wire_values.h"
 
@@ -11,7 +12,6 @@ namespace {
 
 using client::Answer;
 using client::Failure;
-using Streams = std::vector<broker::StreamStatus>;
 
 std::expected<client::StreamInfo, Failure> info_of(wire::StreamInfo::Reader in) {
   auto out = read_info(in);
@@ -50,13 +50,14 @@ class RpcConnection final : public client::Connection {
         [](auto& response) { return info_of(response.getStream()); }, std::move(done));
   }
 
-  void describe_stream(broker::StreamRef stream, MonotonicTime deadline,
+  void describe_stream(broker::StreamRef stream, broker::MetadataRead read,
                        Answer<client::StreamInfo> done) override {
     wire_->call<client::StreamInfo>(
         [&](uint64_t&) {
           auto request = wire_->capabilities().admin.describeStreamRequest();
           write_ref(request.initStream(), stream);
-          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          write_max_age(request.initMaxAge(), read.max_age);
+          request.setBudgetNs(budget_of(read.deadline, wire_->now()));
           return request.send();
         },
         [](auto& response) { return info_of(response.getStream()); }, std::move(done));
@@ -73,15 +74,16 @@ class RpcConnection final : public client::Connection {
         [](auto&) { return std::expected<void, Failure>{}; }, std::move(done));
   }
 
-  void list_streams(MonotonicTime deadline, Answer<Streams> done) override {
-    list_more({}, deadline, std::move(done));
+  void list_streams(broker::MetadataRead read, Answer<broker::StreamList> done) override {
+    list_more({}, read, std::move(done));
   }
 
-  void cluster_status(MonotonicTime deadline, Answer<broker::ClusterStatus> done) override {
+  void cluster_status(broker::MetadataRead read, Answer<broker::ClusterStatus> done) override {
     wire_->call<broker::ClusterStatus>(
         [&](uint64_t&) {
           auto request = wire_->capabilities().cluster.statusRequest();
-          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          write_max_age(request.initMaxAge(), read.max_age);
+          request.setBudgetNs(budget_of(read.deadline, wire_->now()));
           return request.send();
         },
         [](auto& response) -> std::expected<broker::ClusterStatus, Failure> {
@@ -104,6 +106,47 @@ class RpcConnection final : public client::Connection {
           return request.send();
         },
         [](auto&) -> std::expected<void, Failure> { return {}; }, std::move(done));
+  }
+
+  void decide_cluster(broker::ClusterDecision decision, MonotonicTime deadline,
+                      Answer<void> done) override {
+    wire_->call<void>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().cluster.decideRequest();
+          write_decision(request.initDecision(), decision);
+          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto&) -> std::expected<void, Failure> { return {}; }, std::move(done));
+  }
+
+  void allocate_producer(MonotonicTime deadline, Answer<ProducerId> done) override {
+    wire_->call<ProducerId>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().publisher.allocateProducerRequest();
+          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto& response) -> std::expected<ProducerId, Failure> {
+          return ProducerId(response.getProducer());
+        },
+        std::move(done));
+  }
+
+  void read_events(broker::ReadEvents in, Answer<broker::EventsPage> done) override {
+    wire_->call<broker::EventsPage>(
+        [&](uint64_t&) {
+          auto request = wire_->capabilities().cluster.eventsRequest();
+          write_events_start(request.initFrom(), in.from);
+          request.setMax(in.max);
+          write_max_age(request.initMaxAge(), in.max_age);
+          request.setBudgetNs(budget_of(in.deadline, wire_->now()));
+          return request.send();
+        },
+        [](auto& response) -> std::expected<broker::EventsPage, Failure> {
+          return read_page(response);
+        },
+        std::move(done));
   }
 
   void publish(client::PublishRequest in, Answer<broker::PublishAck> done) override {
@@ -167,36 +210,41 @@ class RpcConnection final : public client::Connection {
   }
 
  private:
-  void list_more(Streams so_far, MonotonicTime deadline, Answer<Streams> done) {
+  void list_more(broker::StreamList so_far, broker::MetadataRead read,
+                 Answer<broker::StreamList> done) {
     struct Page {
-      Streams streams;
+      broker::StreamList list;
       bool more;
     };
-    const std::string after = so_far.empty() ? "" : so_far.back().config.name;
+    const std::string after = so_far.streams.empty() ? "" : so_far.streams.back().config.name;
     wire_->call<Page>(
         [&](uint64_t&) {
           auto request = wire_->capabilities().admin.listStreamsRequest();
           request.setAfter(::capnp::Text::Reader(after.c_str(), after.size()));
-          request.setBudgetNs(budget_of(deadline, wire_->now()));
+          write_max_age(request.initMaxAge(), read.max_age);
+          request.setBudgetNs(budget_of(read.deadline, wire_->now()));
           return request.send();
         },
         [](auto& response) -> std::expected<Page, Failure> {
-          Page page{{}, response.getMore()};
+          Page page{{{}, read_as_of(response.getAsOf())}, response.getMore()};
           for (const auto in : response.getStreams()) {
             auto status = read_status(in);
             if (!status) return std::unexpected(Failure{status.error(), {}});
-            page.streams.push_back(std::move(*status));
+            page.list.streams.push_back(std::move(*status));
           }
           return page;
         },
-        [this, deadline, so_far = std::move(so_far),
+        [this, read, so_far = std::move(so_far),
          done = std::move(done)](std::expected<Page, Failure> page) mutable {
           if (!page) return done(std::unexpected(std::move(page.error())));
-          for (auto& status : page->streams) so_far.push_back(std::move(status));
+          // Of several pages the first is the oldest.
+          if (so_far.streams.empty()) so_far.as_of = page->list.as_of;
+          for (auto& status : page->list.streams) so_far.streams.push_back(std::move(status));
           // A broker that says "more" and gives nothing would be asked for ever.
-          if (!page->more || page->streams.empty() || so_far.size() >= limits::k_streams_max)
+          if (!page->more || page->list.streams.empty() ||
+              so_far.streams.size() >= limits::k_streams_max)
             return done(std::move(so_far));
-          list_more(std::move(so_far), deadline, std::move(done));
+          list_more(std::move(so_far), read, std::move(done));
         });
   }
 

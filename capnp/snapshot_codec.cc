@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "capnp/command_codec.h"
+#include "capnp/event_columns.h"
 #include "capnp/metadata_values.h"
 #include "src/base/codec.h"
 #include "src/model/limits.h"
@@ -20,6 +21,7 @@ using capnp_codec::write;
 using controller::MetadataState;
 
 constexpr size_t k_settings_max = 1000;
+constexpr size_t k_events_max = controller::k_event_bytes_kept / controller::k_event_cost_min;
 
 // --- Encoding --------------------------------------------------------------------------------------
 
@@ -35,22 +37,6 @@ void write(schema::Snapshot::Broker::Builder out, const controller::BrokerEntry&
 void write(schema::Snapshot::EventPosition::Builder out, const model::EventPosition& p) {
   out.setIndex(p.index.value);
   out.setOrdinal(p.ordinal);
-}
-
-void write(schema::Snapshot::Event::Builder out, const model::Event& e) {
-  write(out.initPosition(), e.position);
-  out.setKind(static_cast<uint16_t>(e.kind));
-  out.setNode(e.node.value);
-  out.setIncarnation(e.incarnation.value);
-  write(out.initPartition(), e.partition);
-  out.setEpoch(e.epoch.value);
-  out.setNumber(e.number);
-  if (!e.nodes.empty()) {
-    auto nodes = out.initNodes(static_cast<unsigned>(e.nodes.size()));
-    for (unsigned i = 0; i < nodes.size(); ++i) nodes.set(i, e.nodes[i].value);
-  }
-  if (!e.name.empty()) out.setName(e.name);
-  if (!e.detail.empty()) out.setDetail(e.detail);
 }
 
 void write(schema::Snapshot::Replica::Builder out, const controller::ReplicaEntry& r) {
@@ -137,25 +123,6 @@ model::EventPosition read(schema::Snapshot::EventPosition::Reader in) {
   return {Index(in.getIndex()), in.getOrdinal()};
 }
 
-Result<model::Event> read(schema::Snapshot::Event::Reader in) {
-  model::Event e;
-  e.position = read(in.getPosition());
-  const uint16_t kind = in.getKind();
-  if (kind == 0) return fail(Errc::corrupt, "metadata: an event of no kind");
-  if (kind > model::k_event_kinds)
-    return fail(Errc::unsupported, "metadata: an event of a later program");
-  e.kind = static_cast<model::EventKind>(kind);
-  e.node = NodeId(in.getNode());
-  e.incarnation = Incarnation(in.getIncarnation());
-  e.partition = read(in.getPartition());
-  e.epoch = Epoch(in.getEpoch());
-  e.number = in.getNumber();
-  BASCULE_TRY_ASSIGN(e.nodes, read(in.getNodes()));
-  BASCULE_TRY_ASSIGN(e.name, read_label(in.getName()));
-  BASCULE_TRY_ASSIGN(e.detail, read_label(in.getDetail()));
-  return e;
-}
-
 Result<controller::PartitionEntry> read(PartitionId id, schema::Snapshot::Partition::Reader in) {
   controller::PartitionEntry p;
   p.id = id;
@@ -226,11 +193,13 @@ Result<MetadataState> read(schema::Snapshot::Reader in) {
     BASCULE_TRY_ASSIGN(state.settings[std::move(name)], read_label(item.getValue()));
   }
   state.events.dropped = read(in.getEventsDropped());
-  BASCULE_TRY(bounded(in.getEvents(), controller::k_events_kept, "events"));
-  for (const auto item : in.getEvents()) {
-    BASCULE_TRY_ASSIGN(model::Event e, read(item));
-    state.events.kept.push_back(std::move(e));
-  }
+  BASCULE_TRY_ASSIGN(state.events.kept, read_events(in.getEvents(), k_events_max));
+  for (const model::Event& e : state.events.kept) state.events.cost += controller::event_cost(e);
+  BASCULE_TRY(bounded(in.getRescues(), controller::k_rescues_max, "rescues"));
+  for (const auto item : in.getRescues())
+    state.rescues.push_back({Index(item.getLastKnown()), Index(item.getFirst()),
+                             NodeId(item.getNode()), read(item.getClusterBefore()),
+                             WallTime{item.getDecided()}});
   if (controller::state_hash(state) != read(in.getStateHash()))
     return fail(Errc::corrupt, "metadata: the snapshot's hash is another table's");
   return state;
@@ -307,9 +276,17 @@ Result<Bytes> MetadataCodec::encode_snapshot(const MetadataState& state) const {
     settings[at++].setValue(value);
   }
   write(out.initEventsDropped(), state.events.dropped);
-  auto events = out.initEvents(static_cast<unsigned>(state.events.kept.size()));
+  write_events(out.initEvents(), state.events.kept);
+  auto rescues = out.initRescues(static_cast<unsigned>(state.rescues.size()));
   at = 0;
-  for (const model::Event& event : state.events.kept) write(events[at++], event);
+  for (const controller::RescueRecord& r : state.rescues) {
+    auto to = rescues[at++];
+    to.setLastKnown(r.last_known.value);
+    to.setFirst(r.first.value);
+    to.setNode(r.node.value);
+    write(to.initClusterBefore(), r.cluster_before);
+    to.setDecided(r.decided.ns);
+  }
   write(out.initStateHash(), controller::state_hash(state));
   return pack(finish(message));
 }

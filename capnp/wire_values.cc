@@ -107,6 +107,39 @@ std::optional<Offset> read_optional(wire::OptionalOffset::Reader in) {
 
 std::string read_text(::capnp::Text::Reader in) { return {in.begin(), in.size()}; }
 
+void write_max_age(wire::MaxAge::Builder out, Duration max_age) {
+  if (max_age == Duration::max()) {
+    out.setAny();
+  } else if (max_age.ns > 0) {
+    out.setNs(static_cast<uint64_t>(max_age.ns));
+  } else {
+    out.setLinearizable();
+  }
+}
+
+Duration read_max_age(wire::MaxAge::Reader in) {
+  if (in.isAny()) return Duration::max();
+  if (!in.isNs()) return {};
+  constexpr auto k_most = static_cast<uint64_t>(Duration::max().ns - 1);
+  return nanoseconds(static_cast<int64_t>(std::min(in.getNs(), k_most)));
+}
+
+void write_as_of(wire::AsOf::Builder out, const broker::AsOf& as_of) {
+  out.setIndex(as_of.index.value);
+  if (as_of.age) {
+    out.getAge().setNs(static_cast<uint64_t>(as_of.age->ns));
+  } else {
+    out.getAge().setUnknown();
+  }
+}
+
+broker::AsOf read_as_of(wire::AsOf::Reader in) {
+  broker::AsOf out{Index(in.getIndex()), std::nullopt};
+  const auto age = in.getAge();
+  if (age.isNs()) out.age = nanoseconds(static_cast<int64_t>(age.getNs()));
+  return out;
+}
+
 void write_failure(wire::Failure::Builder out, const Error& error,
                    const std::optional<client::LeaderHint>& leader) {
   out.setCode(static_cast<uint16_t>(error.code));
@@ -203,8 +236,9 @@ Result<broker::StreamStatus> read_status(wire::StreamStatus::Reader in) {
 }
 
 void write_info(wire::StreamInfo::Builder out, const broker::StreamStatus& status,
-                const std::vector<client::NodeEndpoint>& nodes) {
+                const std::vector<client::NodeEndpoint>& nodes, const broker::AsOf& as_of) {
   write_status(out.initStatus(), status);
+  write_as_of(out.initAsOf(), as_of);
   auto list = out.initNodes(static_cast<kj::uint>(nodes.size()));
   for (kj::uint i = 0; i < list.size(); ++i) {
     list[i].setNode(nodes[i].node.value);
@@ -217,6 +251,7 @@ Result<client::StreamInfo> read_info(wire::StreamInfo::Reader in) {
   BASCULE_TRY_ASSIGN(out.status, read_status(in.getStatus()));
   for (const auto node : in.getNodes())
     out.nodes.push_back({NodeId(node.getNode()), read_endpoint(node.getEndpoint())});
+  out.as_of = read_as_of(in.getAsOf());
   return out;
 }
 

@@ -16,11 +16,13 @@ namespace bascule::rpc {
 
 // --- Writing ---
 void write_optional(wire::OptionalOffset::Builder out, const std::optional<Offset>& offset);
+void write_max_age(wire::MaxAge::Builder out, Duration max_age);
+void write_as_of(wire::AsOf::Builder out, const broker::AsOf& as_of);
 void write_failure(wire::Failure::Builder out, const Error& error,
                    const std::optional<client::LeaderHint>& leader = {});
 void write_status(wire::StreamStatus::Builder out, const broker::StreamStatus& status);
 void write_info(wire::StreamInfo::Builder out, const broker::StreamStatus& status,
-                const std::vector<client::NodeEndpoint>& nodes);
+                const std::vector<client::NodeEndpoint>& nodes, const broker::AsOf& as_of);
 void write_config(wire::StreamConfig::Builder out, const model::StreamConfig& config);
 void write_ref(wire::StreamRef::Builder out, const broker::StreamRef& ref);
 void write_start(wire::StartPosition::Builder out, const broker::StartPosition& from);
@@ -30,6 +32,9 @@ wire::Acks write_acks(model::Acks acks);
 
 // --- Reading ---
 std::optional<Offset> read_optional(wire::OptionalOffset::Reader in);
+// Of an unknown form: as if it were linearizable, which is never wrong.
+Duration read_max_age(wire::MaxAge::Reader in);
+broker::AsOf read_as_of(wire::AsOf::Reader in);
 client::Failure read_failure(wire::Failure::Reader in);
 Result<broker::StreamStatus> read_status(wire::StreamStatus::Reader in);
 Result<client::StreamInfo> read_info(wire::StreamInfo::Reader in);

@@ -95,7 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   broker::StreamRef ref;
   ref.name = "s";
   clients->connection->describe_stream(
-      ref, MonotonicTime::never(), [&](std::expected<client::StreamInfo, client::Failure> info) {
+      ref, broker::MetadataRead{}, [&](std::expected<client::StreamInfo, client::Failure> info) {
         described = info.has_value();
       });
   expect(until([&] { return described.has_value(); }) && *described);

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "src/model/units.h"
+
 namespace bascule::cli {
 
 void add_connect_options(CLI::App& command, ConnectOptions& options) {
@@ -24,6 +26,21 @@ void add_connect_options(CLI::App& command, ConnectOptions& options) {
   command.add_option("--tls-key", options.tls_key, "PEM file of its key")
       ->envname("BASCULE_TLS_CLIENT_KEY");
   command.add_flag("--json", options.json, "one JSON object per line");
+}
+
+void add_read_options(CLI::App& command, ReadOptions& options) {
+  add_connect_options(command, options.connect);
+  command
+      .add_option("--max-age", options.max_age,
+                  "how old the answer may be: 0 asks a majority of the controllers; 5s, or any")
+      ->capture_default_str();
+}
+
+Result<Duration> parse_max_age(const std::string& text) {
+  if (text == "any") return Duration::max();
+  auto age = model::parse_duration(text);
+  if (!age) return fail(Errc::invalid, "--max-age: a duration like 5s, 0 or any");
+  return *age;
 }
 
 ExitStatus report(const Error& error) {
@@ -55,6 +72,8 @@ int run(int argc, char** argv) {
   register_sub(app, status);
   register_log(app, status);
   register_cluster(app, status);
+  register_events(app, status);
+  register_rescue(app, status);
   register_bench(app, status);
   register_tls(app, status);
   register_version(app, status);

@@ -35,6 +35,17 @@ struct ConnectOptions {
   bool secured() const { return tls || !tls_ca.empty() || !tls_cert.empty() || !tls_key.empty(); }
 };
 
+// A command that reads metadata.
+struct ReadOptions {
+  ConnectOptions connect;
+  std::string max_age = "0";
+};
+
+// Adds what add_connect_options does, and --max-age.
+void add_read_options(CLI::App& command, ReadOptions& options);
+// "0": as of now; a duration; "any". `invalid`.
+Result<Duration> parse_max_age(const std::string& text);
+
 // Adds --server, --token, --timeout, --tls, --tls-ca, --tls-cert, --tls-key and --json.
 void add_connect_options(CLI::App& command, ConnectOptions& options);
 
@@ -48,6 +59,8 @@ void register_sub(CLI::App& app, ExitStatus& status);
 void register_log(CLI::App& app, ExitStatus& status);
 void register_bench(CLI::App& app, ExitStatus& status);
 void register_cluster(CLI::App& app, ExitStatus& status);
+void register_events(CLI::App& app, ExitStatus& status);
+void register_rescue(CLI::App& app, ExitStatus& status);
 void register_dev(CLI::App& app, ExitStatus& status);
 void register_tls(CLI::App& app, ExitStatus& status);
 void register_version(CLI::App& app, ExitStatus& status);

@@ -207,16 +207,16 @@ enum class Load : uint8_t { publish, latency, replay };
 
 // What the figures were made under, read from the stream itself.
 Result<std::string> conditions(ClientSession& session, const BenchOptions& options, Load load) {
-  auto status = session.await<broker::StreamStatus>(
+  auto status = session.await<broker::DescribedStream>(
       [&](auto done) { session.client().describe_stream(options.stream, std::move(done)); });
   if (!status) return fail(std::move(status.error()));
-  const bool fsync = status->config.durability == model::DurabilityMode::fsync;
+  const bool fsync = status->stream.config.durability == model::DurabilityMode::fsync;
   std::string out = load == Load::publish   ? "publish, client's buffers full"
                     : load == Load::latency ? "publish, one at a time"
                                             : "replay from memory and disk, verified";
   out += fsync ? ", fsync" : ", memory (no fsync per write)";
   if (options.connect.secured()) out += ", TLS";
-  out += ", replicas " + std::to_string(status->config.replicas);
+  out += ", replicas " + std::to_string(status->stream.config.replicas);
   if (load != Load::replay)
     out += ", acks " + options.ack + ", " + std::to_string(options.size) + " B, batch <= 256 KiB";
   return out + ", no TLS, 1 connection";

@@ -1,4 +1,5 @@
-// bascule cluster status|members|add|remove|transfer
+// bascule cluster status|members|add|remove|transfer|finalize|settings|set|declare-lost
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -15,7 +16,7 @@ using Json = nlohmann::ordered_json;
 using Verb = broker::ClusterChange::Verb;
 
 struct StatusOptions {
-  ConnectOptions connect;
+  ReadOptions read;
   std::string wait = "0";
 };
 
@@ -57,6 +58,8 @@ Json member_json(const broker::MemberStatus& m) {
   out["storage"] = m.storage.to_string();
   out["peers"] = m.peers;
   out["rpc"] = m.rpc;
+  out["feature_levels"] = Json::array({m.feature_least, m.feature_most});
+  out["oldest_unsynced_ms"] = m.oldest_unsynced.ns / 1'000'000;
   return out;
 }
 
@@ -70,6 +73,8 @@ Json status_json(const broker::ClusterStatus& s) {
   out["partitions"] = s.partitions;
   out["partitions_offline"] = s.partitions_offline;
   out["problems"] = s.problems;
+  out["as_of"] = s.as_of.index.value;
+  if (s.as_of.age) out["age_ms"] = s.as_of.age->ns / 1'000'000;
   out["members"] = Json::array();
   for (const broker::MemberStatus& m : s.members) out["members"].push_back(member_json(m));
   return out;
@@ -93,23 +98,25 @@ void print_status(const broker::ClusterStatus& s) {
   print_members(s);
 }
 
-Result<broker::ClusterStatus> ask_status(ClientSession& session) {
+Result<broker::ClusterStatus> ask_status(ClientSession& session, Duration max_age = {}) {
   return session.await<broker::ClusterStatus>(
-      [&](auto done) { session.client().cluster_status(std::move(done)); });
+      [&](auto done) { session.client().cluster_status(max_age, std::move(done)); });
 }
 
 ExitStatus status_of(const StatusOptions& options) {
   auto wait = model::parse_duration(options.wait);
   if (!wait) return report_usage(wait.error());
-  auto session = ClientSession::open(options.connect);
+  auto max_age = parse_max_age(options.read.max_age);
+  if (!max_age) return report_usage(max_age.error());
+  auto session = ClientSession::open(options.read.connect);
   if (!session) return report_usage(session.error());
   const MonotonicTime until = (*session)->now() + *wait;
   for (;;) {
-    auto status = ask_status(**session);
+    auto status = ask_status(**session, *max_age);
     const bool over = (*session)->now() >= until;
     if (!status && over) return report(status.error());
     if (status && (status->problems.empty() || over)) {
-      if (options.connect.json) {
+      if (options.read.connect.json) {
         std::printf("%s\n", status_json(*status).dump().c_str());
       } else {
         print_status(*status);
@@ -158,6 +165,61 @@ ExitStatus change(Verb verb, const ChangeOptions& options) {
   return k_exit_done;
 }
 
+ExitStatus decide(const ConnectOptions& options, const broker::ClusterDecision& decision) {
+  auto session = ClientSession::open(options);
+  if (!session) return report_usage(session.error());
+  const auto decided = (*session)->await<void>(
+      [&](auto done) { (*session)->client().decide_cluster(decision, std::move(done)); });
+  return decided ? k_exit_done : report(decided.error());
+}
+
+ExitStatus settings(const ReadOptions& options) {
+  auto max_age = parse_max_age(options.max_age);
+  if (!max_age) return report_usage(max_age.error());
+  auto session = ClientSession::open(options.connect);
+  if (!session) return report_usage(session.error());
+  auto status = ask_status(**session, *max_age);
+  if (!status) return report(status.error());
+  Table table({"SETTING", "VALUE", ""});
+  for (const broker::SettingStatus& s : status->settings) {
+    if (options.connect.json) {
+      const Json line = {{"name", s.name}, {"value", s.value}, {"default", s.by_default}};
+      std::printf("%s\n", line.dump().c_str());
+    } else {
+      table.add({s.name, s.value, s.by_default ? "default" : ""});
+    }
+  }
+  if (!options.connect.json) table.print();
+  return k_exit_done;
+}
+
+// By the node whose storage it is: who types it knows that one.
+ExitStatus declare_lost(const ChangeOptions& options) {
+  auto session = ClientSession::open(options.connect);
+  if (!session) return report_usage(session.error());
+  auto status = ask_status(**session);
+  if (!status) return report(status.error());
+  const auto member =
+      std::ranges::find(status->members, NodeId(options.node), &broker::MemberStatus::node);
+  if (member == status->members.end() || !member->incarnation)
+    return report({Errc::not_found, "node " + std::to_string(options.node) + " never registered"});
+  if (options.dry_run) {
+    std::printf("%s\n", member_json(*member).dump().c_str());
+    return k_exit_done;
+  }
+  if (member->state == broker::BrokerState::up)
+    return report({Errc::busy, "node " + std::to_string(options.node) +
+                                   " is up: stop it first, and wait until it is fenced"});
+  const std::string storage = member->storage.to_string();
+  if (!options.force &&
+      !confirmed("Storage " + storage + " of node " + std::to_string(options.node) +
+                 " will be refused for good, and what only it held is lost. Go on?"))
+    return report_usage({Errc::invalid,
+                         "nothing was done: confirm on a terminal, or give --force (see also "
+                         "--dry-run)"});
+  return decide(options.connect, broker::DeclareStorageLost{member->storage});
+}
+
 CLI::App* add_change(CLI::App& cluster, const char* name, const char* help, Verb verb,
                      const std::shared_ptr<ChangeOptions>& options, ExitStatus& status) {
   CLI::App* command = cluster.add_subcommand(name, help);
@@ -167,11 +229,55 @@ CLI::App* add_change(CLI::App& cluster, const char* name, const char* help, Verb
   return command;
 }
 
+void register_decisions(CLI::App& cluster, ExitStatus& status) {
+  struct FinalizeOptions {
+    ConnectOptions connect;
+    uint32_t level = 0;
+  };
+  auto finalize_options = std::make_shared<FinalizeOptions>();
+  CLI::App* finalize_command = cluster.add_subcommand(
+      "finalize", "use what a feature level brings from now on; older programs stop");
+  finalize_command->add_option("LEVEL", finalize_options->level,
+                               "none: the highest that every registered broker can work at");
+  add_connect_options(*finalize_command, finalize_options->connect);
+  finalize_command->callback([finalize_options, &status] {
+    status =
+        decide(finalize_options->connect, broker::FinalizeFeatureLevel{finalize_options->level});
+  });
+
+  auto settings_options = std::make_shared<ReadOptions>();
+  CLI::App* settings_command = cluster.add_subcommand("settings", "every setting and its value");
+  add_read_options(*settings_command, *settings_options);
+  settings_command->callback([settings_options, &status] { status = settings(*settings_options); });
+
+  struct SetOptions {
+    ConnectOptions connect;
+    broker::SetSetting setting;
+  };
+  auto set_options = std::make_shared<SetOptions>();
+  CLI::App* set_command = cluster.add_subcommand("set", "change a setting");
+  set_command->add_option("NAME", set_options->setting.name, "see settings")->required();
+  set_command->add_option("VALUE", set_options->setting.value, "none: the default again");
+  add_connect_options(*set_command, set_options->connect);
+  set_command->callback(
+      [set_options, &status] { status = decide(set_options->connect, set_options->setting); });
+
+  auto lost_options = std::make_shared<ChangeOptions>();
+  CLI::App* lost_command = cluster.add_subcommand(
+      "declare-lost", "a broker's storage will never come back: do not wait for it");
+  lost_command->add_option("NODE", lost_options->node, "the broker's id")->required();
+  lost_command->add_flag("--force", lost_options->force, "do not ask");
+  lost_command->add_flag("--dry-run", lost_options->dry_run, "only show whose it is");
+  add_connect_options(*lost_command, lost_options->connect);
+  lost_command->callback([lost_options, &status] { status = declare_lost(*lost_options); });
+}
+
 }  // namespace
 
 void register_cluster(CLI::App& app, ExitStatus& status) {
-  CLI::App* cluster =
-      app.add_subcommand("cluster", "the cluster: status, members, add, remove, transfer");
+  CLI::App* cluster = app.add_subcommand(
+      "cluster",
+      "the cluster: status, members, add, remove, transfer, settings, set, finalize, declare-lost");
   cluster->require_subcommand(1);
 
   auto status_options = std::make_shared<StatusOptions>();
@@ -179,7 +285,7 @@ void register_cluster(CLI::App& app, ExitStatus& status) {
       cluster->add_subcommand("status", "health; exit status 10 while unhealthy");
   status_command->add_option("--wait", status_options->wait,
                              "wait this long for the cluster to be healthy");
-  add_connect_options(*status_command, status_options->connect);
+  add_read_options(*status_command, status_options->read);
   status_command->callback([status_options, &status] { status = status_of(*status_options); });
 
   auto members_options = std::make_shared<ConnectOptions>();
@@ -201,6 +307,8 @@ void register_cluster(CLI::App& app, ExitStatus& status) {
 
   add_change(*cluster, "transfer", "let this voter lead the metadata", Verb::transfer,
              std::make_shared<ChangeOptions>(), status);
+
+  register_decisions(*cluster, status);
 }
 
 }  // namespace bascule::cli

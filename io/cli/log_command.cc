@@ -5,14 +5,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "io/asio_loop.h"
-#include "io/asio_network.h"
 #include "io/cli/app.h"
 #include "io/cli/await.h"
 #include "io/cli/message_format.h"
-#include "io/entropy.h"
-#include "io/log_tracer.h"
-#include "io/make_disk.h"
+#include "io/cli/offline_world.h"
 #include "src/log/inspect.h"
 #include "src/model/record.h"
 #include "src/model/units.h"
@@ -25,17 +21,6 @@ using Json = nlohmann::ordered_json;
 struct LogOptions {
   std::string directory;
   bool json = false;
-};
-
-// A world to read in: the directory's parent is the root, so that nothing is made inside it.
-struct Offline {
-  explicit Offline(std::unique_ptr<env::Disk> made) : disk(std::move(made)) {}
-
-  io::AsioLoop loop;
-  std::unique_ptr<env::Disk> disk;
-  io::AsioNetwork network{loop};
-  Prng random{io::random_seed()};
-  io::LogTracer trace{TraceLevel::error};
 };
 
 Json range_json(const log::OffsetRange& range) {
@@ -117,7 +102,7 @@ void print_batch(const model::BatchHeader& header, ByteView batch, uint64_t segm
   }
 }
 
-// The root for a disk and the store's path below it.
+// The root for a disk and the store's path below it: nothing is made inside that.
 std::pair<std::string, std::string> divided(std::string directory) {
   while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
   const size_t slash = directory.rfind('/');
@@ -127,15 +112,12 @@ std::pair<std::string, std::string> divided(std::string directory) {
 
 ExitStatus inspect(const LogOptions& options, bool dump) {
   const auto [root, store] = divided(options.directory);
-  // The loop is made first, the disk belongs to it.
-  auto offline = std::make_unique<Offline>(nullptr);
-  auto made = io::make_disk(offline->loop, root, io::DiskChoice::thread_pool);
-  if (!made) return report(made.error());
-  offline->disk = std::move(made->disk);
-  env::World world{offline->loop, *offline->disk, offline->network, offline->random,
-                   offline->trace};
+  auto offline = OfflineWorld::open(root);
+  if (!offline) return report(offline.error());
+  io::AsioLoop& loop = (*offline)->loop();
+  env::World& world = (*offline)->world();
   auto found = await<log::InspectedStore>(
-      offline->loop, [&](auto done) { log::inspect_store(world, store, std::move(done)); });
+      loop, [&](auto done) { log::inspect_store(world, store, std::move(done)); });
   if (!found) return report(found.error());
   bool good = found->logs_readable;
   if (!good) std::fprintf(stderr, "bascule: the file `logs` cannot be read\n");
@@ -156,7 +138,7 @@ ExitStatus inspect(const LogOptions& options, bool dump) {
         print_batch(header, batch, segment, position, options.json);
       };
     }
-    auto log = await<log::InspectedLog>(offline->loop, [&](auto done) {
+    auto log = await<log::InspectedLog>(loop, [&](auto done) {
       log::inspect_log(world, store, directory, visit, std::move(done));
     });
     if (!log) {

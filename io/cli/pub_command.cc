@@ -151,13 +151,13 @@ class Publishing {
 
 // The stream's first literal subject; where all have wildcards, its name.
 Result<std::string> default_subject(ClientSession& session, const std::string& stream) {
-  auto status = session.await<broker::StreamStatus>(
+  auto status = session.await<broker::DescribedStream>(
       [&](auto done) { session.client().describe_stream(stream, std::move(done)); });
   if (!status) return fail(std::move(status.error()));
-  for (const std::string& subject : status->config.subjects) {
+  for (const std::string& subject : status->stream.config.subjects) {
     if (model::valid_subject(subject)) return subject;
   }
-  return status->config.name;
+  return status->stream.config.name;
 }
 
 ExitStatus pub(PubOptions& options) {

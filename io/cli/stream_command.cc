@@ -28,6 +28,11 @@ struct CreateOptions {
   std::string message_bytes_max = "0";
 };
 
+struct InfoOptions {
+  ReadOptions read;
+  std::string name;
+};
+
 struct NameOptions {
   ConnectOptions connect;
   std::string name;
@@ -167,34 +172,50 @@ ExitStatus create(const CreateOptions& options) {
   return k_exit_done;
 }
 
-ExitStatus list(const ConnectOptions& options) {
-  auto session = ClientSession::open(options);
+// Beside an answer that may be old.
+void say_age(Duration asked, const broker::AsOf& as_of) {
+  if (asked.ns == 0) return;
+  const std::string age =
+      as_of.age ? "at most " + model::format_duration(*as_of.age) + " old" : "of unknown age";
+  std::fprintf(stderr, "bascule: as of entry %s of the metadata, %s\n",
+               as_of.index.to_string().c_str(), age.c_str());
+}
+
+ExitStatus list(const ReadOptions& options) {
+  auto max_age = parse_max_age(options.max_age);
+  if (!max_age) return report_usage(max_age.error());
+  auto session = ClientSession::open(options.connect);
   if (!session) return report_usage(session.error());
-  auto streams = (*session)->await<std::vector<broker::StreamStatus>>(
-      [&](auto done) { (*session)->client().list_streams(std::move(done)); });
+  auto streams = (*session)->await<broker::StreamList>(
+      [&](auto done) { (*session)->client().list_streams(*max_age, std::move(done)); });
   if (!streams) return report(streams.error());
-  print_streams(std::move(*streams), options.json);
+  say_age(*max_age, streams->as_of);
+  print_streams(std::move(streams->streams), options.connect.json);
   return k_exit_done;
 }
 
-ExitStatus info(const NameOptions& options) {
-  auto session = ClientSession::open(options.connect);
+ExitStatus info(const InfoOptions& options) {
+  auto max_age = parse_max_age(options.read.max_age);
+  if (!max_age) return report_usage(max_age.error());
+  auto session = ClientSession::open(options.read.connect);
   if (!session) return report_usage(session.error());
-  auto stream = (*session)->await<broker::StreamStatus>(
-      [&](auto done) { (*session)->client().describe_stream(options.name, std::move(done)); });
-  if (!stream) return report(stream.error());
-  print_stream(*stream, options.connect.json);
+  auto found = (*session)->await<broker::DescribedStream>([&](auto done) {
+    (*session)->client().describe_stream(options.name, *max_age, std::move(done));
+  });
+  if (!found) return report(found.error());
+  say_age(*max_age, found->as_of);
+  print_stream(found->stream, options.read.connect.json);
   return k_exit_done;
 }
 
 ExitStatus remove(const NameOptions& options) {
   auto session = ClientSession::open(options.connect);
   if (!session) return report_usage(session.error());
-  auto stream = (*session)->await<broker::StreamStatus>(
+  auto stream = (*session)->await<broker::DescribedStream>(
       [&](auto done) { (*session)->client().describe_stream(options.name, std::move(done)); });
   if (!stream) return report(stream.error());
   if (options.dry_run) {
-    print_streams({*stream}, options.connect.json);
+    print_streams({stream->stream}, options.connect.json);
     return k_exit_done;
   }
   if (!options.force && !confirmed("Delete stream " + options.name + " and all its messages?")) {
@@ -251,14 +272,16 @@ void register_stream(CLI::App& app, ExitStatus& status) {
   stream->require_subcommand(1);
   register_create(*stream, status);
 
-  auto list_options = std::make_shared<ConnectOptions>();
+  auto list_options = std::make_shared<ReadOptions>();
   CLI::App* list_command = stream->add_subcommand("ls", "list streams");
-  add_connect_options(*list_command, *list_options);
+  add_read_options(*list_command, *list_options);
   list_command->callback([list_options, &status] { status = list(*list_options); });
 
-  auto info_options = std::make_shared<NameOptions>();
-  add_named(*stream, "info", "one stream with its partitions", *info_options)
-      ->callback([info_options, &status] { status = info(*info_options); });
+  auto info_options = std::make_shared<InfoOptions>();
+  CLI::App* info_command = stream->add_subcommand("info", "one stream with its partitions");
+  info_command->add_option("NAME", info_options->name, "the stream's name")->required();
+  add_read_options(*info_command, info_options->read);
+  info_command->callback([info_options, &status] { status = info(*info_options); });
 
   auto remove_options = std::make_shared<NameOptions>();
   CLI::App* remove_command =

@@ -22,6 +22,7 @@
 #include "src/base/time.h"
 #include "src/env/loop.h"
 #include "src/model/batch.h"
+#include "src/model/event.h"
 #include "src/model/stream_config.h"
 
 namespace bascule::broker {
@@ -31,6 +32,23 @@ using env::Done;
 // Who asks. Given by the front end that authenticated the connection.
 struct Principal {
   std::string name;  // empty: a local client without credentials
+};
+
+// --- How old an answer about metadata may be ---------------------------------------------------------
+//
+// Every broker answers from its own copy of the metadata, which may lag. A read says how old the copy may be
+// at most; the broker asks a majority of the controllers first where it cannot vouch for that.
+struct MetadataRead {
+  // 0: as of the call or later (linearizable). Duration::max(): whatever this broker has, asking nobody.
+  Duration max_age = {};
+  MonotonicTime deadline = MonotonicTime::never();
+};
+
+struct AsOf {
+  Index index;                  // everything up to this entry of the metadata log is in the answer
+  std::optional<Duration> age;  // it is not older than that; absent: this broker cannot tell
+
+  bool operator==(const AsOf&) const = default;
 };
 
 enum class PartitionState : uint8_t {
@@ -65,6 +83,16 @@ struct StreamStatus {
   std::vector<PartitionStatus> partitions;
   // Sentences for the person who created or looks at it (responders on an answering subject, …).
   std::vector<std::string> warnings;
+};
+
+struct StreamList {
+  std::vector<StreamStatus> streams;  // by id
+  AsOf as_of;
+};
+
+struct DescribedStream {
+  StreamStatus stream;
+  AsOf as_of;
 };
 
 struct CreateStream {
@@ -167,8 +195,21 @@ struct MemberStatus {
   std::string host;   // failure domain
   std::string peers;  // "HOST:PORT"
   std::string rpc;
+  // Feature levels that its program can work at; 0: never registered.
+  uint32_t feature_least = 0;
+  uint32_t feature_most = 0;
+  // Age of its oldest write that is not synced, as the controller heard last; 0: there is none.
+  Duration oldest_unsynced = {};
 
   bool operator==(const MemberStatus&) const = default;
+};
+
+struct SettingStatus {
+  std::string name;
+  std::string value;  // in force
+  bool by_default = true;
+
+  bool operator==(const SettingStatus&) const = default;
 };
 
 struct ClusterStatus {
@@ -179,9 +220,12 @@ struct ClusterStatus {
   uint32_t feature_level = 0;
   std::vector<MemberStatus> members;  // by node
   uint64_t partitions = 0;
-  uint64_t partitions_offline = 0;  // without a leader
+  uint64_t partitions_offline = 0;      // without a leader
+  std::vector<SettingStatus> settings;  // all of them, by name
   // Sentences for people. Empty: the cluster is healthy.
   std::vector<std::string> problems;
+  // Of what the metadata say: brokers, partitions, level. Who is in the group is as of now.
+  AsOf as_of;
 
   bool operator==(const ClusterStatus&) const = default;
 };
@@ -195,6 +239,53 @@ struct ClusterChange {
   Verb verb = Verb::add;
   NodeId node;
   NodeId replaces;  // 0: nobody
+};
+
+// What an operator decides about the cluster as a whole.
+struct FinalizeFeatureLevel {
+  uint32_t level = 0;  // 0: the highest that every registered broker can work at
+};
+struct SetSetting {
+  std::string name;
+  std::string value;  // empty: the default again
+};
+// The storage will never come back: what it held is not waited for any more, and it is refused for good.
+struct DeclareStorageLost {
+  Uuid storage;
+};
+using ClusterDecision = std::variant<FinalizeFeatureLevel, SetSetting, DeclareStorageLost>;
+
+// --- Events --------------------------------------------------------------------------------------
+
+// The activity of the metadata: one event per change, the same ones under the same positions on every broker. A
+// reader that asks for what comes after the last event that it has handled gets each exactly once, in order,
+// whichever brokers it asks.
+struct EventsFromKept {};  // the first that is kept
+struct EventsFromNow {};   // none that has happened by now
+using EventsStart = std::variant<EventsFromKept, EventsFromNow, model::EventPosition>;  // after it
+
+struct ReadEvents {
+  EventsStart from;
+  uint32_t max = 1000;  // events of one answer; at most bounds::k_events_per_page_max are given
+  // A broker that has nothing to tell makes sure first that it is not further behind than this.
+  Duration max_age = {};
+  // Where there is no event yet, one is waited for until then; the answer is empty where none came.
+  MonotonicTime deadline;
+};
+
+// Events after the position that was asked for are not kept any more. Reading may go on after `after`,
+// whose next event is the first one kept.
+struct EventsLost {
+  model::EventPosition after;
+  std::optional<model::EventPosition> first_kept;  // absent: none is kept
+
+  bool operator==(const EventsLost&) const = default;
+};
+
+struct EventsPage {
+  std::vector<model::Event> events;  // empty with `lost`
+  model::EventPosition next;         // what to ask for next: after it
+  std::optional<EventsLost> lost;
 };
 
 // What a subscriber gets: whole batches, as they are in the log, or re-encoded and marked `derived`
@@ -278,8 +369,12 @@ class Api {
   // no_space, outcome_unknown.
   virtual void create_stream(const Principal& who, CreateStream request,
                              Done<StreamStatus> done) = 0;
-  virtual void list_streams(const Principal& who, Done<std::vector<StreamStatus>> done) = 0;
-  virtual void describe_stream(const Principal& who, StreamRef stream, Done<StreamStatus> done) = 0;
+  // Errors of reads: not_leader (no majority of the controllers can vouch for the age), deadline_exceeded.
+  virtual void list_streams(const Principal& who, MetadataRead read, Done<StreamList> done) = 0;
+  // unknown_stream is never said by a copy that may be old: it is as of the call, unless max_age is
+  // Duration::max().
+  virtual void describe_stream(const Principal& who, StreamRef stream, MetadataRead read,
+                               Done<DescribedStream> done) = 0;
   // Errors: unknown_stream, outcome_unknown.
   virtual void delete_stream(const Principal& who, StreamId stream, Done<void> done) = 0;
 
@@ -298,12 +393,26 @@ class Api {
                          Done<SubscribeStarted> done) = 0;
 
   // --- The cluster -------------------------------------------------------------------------------
-  // What this broker knows and the controller tells; never fails for want of a majority, but says so.
-  virtual void cluster_status(const Principal& who, Done<ClusterStatus> done) = 0;
+  // What this broker knows and the controller tells. Never fails for want of a majority: it says so among the
+  // problems, and in as_of.
+  virtual void cluster_status(const Principal& who, MetadataRead read,
+                              Done<ClusterStatus> done) = 0;
   // Success: the change is under way; the status shows when it is through. Errors: not_found, invalid, busy (a
   // change is under way, or the broker holds replicas), not_yet (it has not caught up: ask again), not_leader
   // (no majority of the controllers is reached), already_exists, outcome_unknown.
   virtual void change_cluster(const Principal& who, ClusterChange request, Done<void> done) = 0;
+
+  // Durable when complete; making it again changes nothing. Errors: invalid (names what there is), unsupported (a
+  // broker cannot work at the level: names them), not_found (no broker has the storage), busy (the storage is in
+  // use), not_leader, outcome_unknown.
+  virtual void decide_cluster(const Principal& who, ClusterDecision decision, Done<void> done) = 0;
+  // A producer id that nobody else was ever given. Errors: not_leader, overloaded, deadline_exceeded, stopping:
+  // asking again is safe, and gives another one.
+  virtual void allocate_producer(const Principal& who, MonotonicTime deadline,
+                                 Done<ProducerId> done) = 0;
+  // Any broker serves it, from what it has applied. Errors: not_leader (this broker may be further behind than
+  // max_age: ask another), overloaded, stopping.
+  virtual void read_events(const Principal& who, ReadEvents request, Done<EventsPage> done) = 0;
 
   // --- Routing -----------------------------------------------------------------------------------
   // `observer` is called until it is taken back.

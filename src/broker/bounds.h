@@ -30,6 +30,13 @@ inline constexpr size_t k_delivery_charge_min = 512;
 inline constexpr uint64_t k_stream_changes_max = 1'000;
 inline constexpr uint64_t k_stream_observers_max = 16;
 
+// Who reads events, those who wait for one included. Beyond: overloaded.
+inline constexpr size_t k_event_readers_max = 10'000;
+// Who waits for a producer id until the controller has given a block. Beyond: overloaded.
+inline constexpr size_t k_producers_waiting_max = 10'000;
+// Events of one answer; more are not given.
+inline constexpr uint32_t k_events_per_page_max = 4'096;
+
 // Logs that are opened at the same time, at a start.
 inline constexpr size_t k_logs_opening_max = 16;
 // A log that could not be opened for want of space or descriptors is tried again after this.

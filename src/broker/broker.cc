@@ -1,5 +1,6 @@
 #include "src/broker/broker.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -16,12 +17,20 @@ Broker::Broker(env::World& world, const BrokerOptions& options,
       controller_(std::move(controller)),
       logs_(std::move(logs)),
       replicas_(std::move(replicas)),
-      admin_(world, *controller_, *replicas_),
-      cluster_(world, *controller_),
+      reads_(world, *controller_),
+      admin_(world, *controller_, *replicas_, reads_),
+      cluster_(world, *controller_, reads_),
+      events_(world, *controller_, reads_),
+      producer_ids_(world, *controller_),
       observers_(world.loop, controller_->table()),
       subscriptions_(world, *replicas_),
       housekeeping_(world, *replicas_, options.housekeeping_interval),
-      session_(world, *controller_, [this](bool may_lead) { replicas_->let_lead(may_lead); }) {
+      session_(
+          world, *controller_,
+          [this] {
+            return std::max(logs_->oldest_write(), controller_->log().driver().oldest_unsynced());
+          },
+          [this](bool may_lead) { replicas_->let_lead(may_lead); }) {
   controller_->observe(*this);
   housekeeping_.start();
 }
@@ -49,12 +58,13 @@ void Broker::create_stream(const Principal&, CreateStream request, Done<StreamSt
   admin_.create(std::move(request), std::move(done));
 }
 
-void Broker::list_streams(const Principal&, Done<std::vector<StreamStatus>> done) {
-  admin_.list(std::move(done));
+void Broker::list_streams(const Principal&, MetadataRead read, Done<StreamList> done) {
+  admin_.list(read, std::move(done));
 }
 
-void Broker::describe_stream(const Principal&, StreamRef stream, Done<StreamStatus> done) {
-  admin_.describe(stream, std::move(done));
+void Broker::describe_stream(const Principal&, StreamRef stream, MetadataRead read,
+                             Done<DescribedStream> done) {
+  admin_.describe(std::move(stream), read, std::move(done));
 }
 
 void Broker::delete_stream(const Principal&, StreamId stream, Done<void> done) {
@@ -111,12 +121,20 @@ void Broker::subscribe(const Principal&, Subscribe request, Subscriber& subscrib
   subscriptions_.subscribe(std::move(request), subscriber, std::move(done));
 }
 
+void Broker::allocate_producer(const Principal&, MonotonicTime deadline, Done<ProducerId> done) {
+  if (stopping_) {
+    return world_.loop.post([done = std::move(done)]() mutable { done(fail(Errc::stopping)); });
+  }
+  producer_ids_.allocate(deadline, std::move(done));
+}
+
 // --- The end --------------------------------------------------------------------------------------
 
 void Broker::stop(Done<void> done) {
   REQUIRE(!stopping_);
   stopping_ = true;
   housekeeping_.stop();
+  events_.stop();
   replicas_->drain(world_.loop.now() + options_.drain_timeout,
                    scope_.wrap([this, done = std::move(done)](const Status&) mutable {
                      stop_parts(std::move(done));

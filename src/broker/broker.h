@@ -16,7 +16,10 @@
 #include "src/base/result.h"
 #include "src/broker/api.h"
 #include "src/broker/cluster_admin.h"
+#include "src/broker/event_feed.h"
 #include "src/broker/housekeeping.h"
+#include "src/broker/metadata_reads.h"
+#include "src/broker/producer_ids.h"
 #include "src/broker/replicas.h"
 #include "src/broker/stream_admin.h"
 #include "src/broker/stream_observers.h"
@@ -43,18 +46,27 @@ class Broker final : public Api, private controller::MetadataObserver {
   ~Broker() override;
 
   void create_stream(const Principal& who, CreateStream request, Done<StreamStatus> done) override;
-  void list_streams(const Principal& who, Done<std::vector<StreamStatus>> done) override;
-  void describe_stream(const Principal& who, StreamRef stream, Done<StreamStatus> done) override;
+  void list_streams(const Principal& who, MetadataRead read, Done<StreamList> done) override;
+  void describe_stream(const Principal& who, StreamRef stream, MetadataRead read,
+                       Done<DescribedStream> done) override;
   void delete_stream(const Principal& who, StreamId stream, Done<void> done) override;
   void publish(const Principal& who, Publish request, Done<PublishAck> done) override;
   void subscribe(const Principal& who, Subscribe request, Subscriber& subscriber,
                  Done<SubscribeStarted> done) override;
-  void cluster_status(const Principal&, Done<ClusterStatus> done) override {
-    cluster_.status(std::move(done));
+  void cluster_status(const Principal&, MetadataRead read, Done<ClusterStatus> done) override {
+    cluster_.status(read, std::move(done));
   }
   void change_cluster(const Principal&, ClusterChange request, Done<void> done) override {
     cluster_.change(request, std::move(done));
   }
+  void read_events(const Principal&, ReadEvents request, Done<EventsPage> done) override {
+    events_.read(request, std::move(done));
+  }
+  void decide_cluster(const Principal&, ClusterDecision decision, Done<void> done) override {
+    cluster_.decide(decision, std::move(done));
+  }
+  void allocate_producer(const Principal& who, MonotonicTime deadline,
+                         Done<ProducerId> done) override;
   void observe_streams(StreamObserver& observer) override { observers_.observe(observer); }
   void forget_observer(StreamObserver& observer) override { observers_.forget(observer); }
   bool accepting() const override { return !stopping_; }
@@ -84,6 +96,7 @@ class Broker final : public Api, private controller::MetadataObserver {
          std::unique_ptr<Replicas> replicas);
 
   void metadata_changed(Index index, const std::vector<controller::Change>& changes) override;
+  void events_happened(const std::vector<controller::Event>&, bool) override { events_.happened(); }
   void stop_parts(Done<void> done);
 
   env::World& world_;
@@ -91,8 +104,11 @@ class Broker final : public Api, private controller::MetadataObserver {
   std::unique_ptr<controller::Controller> controller_;
   std::unique_ptr<log::LogStore> logs_;
   std::unique_ptr<Replicas> replicas_;
+  MetadataReads reads_;
   StreamAdmin admin_;
   ClusterAdmin cluster_;
+  EventFeed events_;
+  ProducerIds producer_ids_;
   StreamObservers observers_;
   Subscriptions subscriptions_;
   Housekeeping housekeeping_;

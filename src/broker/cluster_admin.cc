@@ -4,11 +4,15 @@
 #include <string>
 #include <utility>
 
+#include "src/model/units.h"
+
 namespace bascule::broker {
 namespace {
 
 using Verb = controller::MembershipRequest::Verb;
 
+// For a copy of the metadata as new as was asked; then the status tells how old it may be.
+constexpr Duration k_status_patience = seconds(2);
 constexpr Duration k_unregister_again = milliseconds(100);
 constexpr Duration k_unregister_patience = seconds(10);
 
@@ -23,13 +27,20 @@ Verb verb_of(ClusterChange::Verb verb) {
 
 }  // namespace
 
-ClusterAdmin::ClusterAdmin(env::World& world, controller::Controller& controller)
-    : world_(world), controller_(controller) {}
+ClusterAdmin::ClusterAdmin(env::World& world, controller::Controller& controller,
+                           MetadataReads& reads)
+    : world_(world), controller_(controller), reads_(reads) {}
 
-void ClusterAdmin::status(Done<ClusterStatus> done) {
+void ClusterAdmin::status(MetadataRead read, Done<ClusterStatus> done) {
   controller_.members(scope_.wrap(
-      [this, done = std::move(done)](Result<controller::MembersAnswer> members) mutable {
-        done(describe(members ? &*members : nullptr));
+      [this, read, done = std::move(done)](Result<controller::MembersAnswer> members) mutable {
+        if (!members) return done(describe(nullptr));
+        read.deadline = std::min(read.deadline, world_.loop.now() + k_status_patience);
+        reads_.when_fresh(read, scope_.wrap([this, members = std::move(*members),
+                                             done = std::move(done)](const Status& fresh) mutable {
+          // One that leads, and that no majority answers any more, is no controller.
+          done(describe(fresh ? &members : nullptr));
+        }));
       }));
 }
 
@@ -58,6 +69,7 @@ ClusterStatus ClusterAdmin::describe(const controller::MembersAnswer* members) c
       if (const auto at = by_node.find(p.member.id.node); at != by_node.end() && !p.voter) continue;
       MemberStatus& s = add(p.member, p.voter);
       s.reachable = p.active;
+      s.oldest_unsynced = p.oldest_unsynced;
       s.behind = members->commit > p.match ? members->commit.value - p.match.value : 0;
     }
   } else {
@@ -71,6 +83,8 @@ ClusterStatus ClusterAdmin::describe(const controller::MembersAnswer* members) c
     s.incarnation = broker.incarnation;
     s.host = broker.host;
     s.rpc = broker.endpoints.rpc;
+    s.feature_least = broker.features.least;
+    s.feature_most = broker.features.most;
     s.state = broker.fenced ? BrokerState::fenced : BrokerState::up;
   }
   for (auto& [node, s] : by_node) out.members.push_back(std::move(s));
@@ -80,6 +94,9 @@ ClusterStatus ClusterAdmin::describe(const controller::MembersAnswer* members) c
       if (!p.leader) ++out.partitions_offline;
     }
   }
+  for (controller::SettingValue& setting : controller::all_settings(state.settings))
+    out.settings.push_back({std::move(setting.name), std::move(setting.value), setting.by_default});
+  out.as_of = reads_.as_of();
   add_problems(out, members);
   return out;
 }
@@ -87,9 +104,7 @@ ClusterStatus ClusterAdmin::describe(const controller::MembersAnswer* members) c
 void ClusterAdmin::add_problems(ClusterStatus& out,
                                 const controller::MembersAnswer* members) const {
   if (members == nullptr) {
-    out.problems.push_back(
-        "no controller: a majority of the voters cannot talk to each other. Start those that are "
-        "down; what cannot come back is what `bascule rescue` is for");
+    out.problems.push_back(no_majority());
   } else if (members->joint) {
     out.problems.emplace_back("a change of the voters is under way");
   }
@@ -98,12 +113,41 @@ void ClusterAdmin::add_problems(ClusterStatus& out,
     if (members != nullptr && s.role != MemberRole::none && !s.reachable)
       out.problems.push_back(name + (s.role == MemberRole::voter ? " (voter)" : "") +
                              " does not answer");
+    if (s.oldest_unsynced >= controller_.table().settings().unsynced_write_max)
+      out.problems.push_back(name + ": a write to its disk has taken " +
+                             model::format_duration(s.oldest_unsynced) + " and has not ended");
     if (s.state == BrokerState::fenced) out.problems.push_back(name + " is not serving");
     if (s.role == MemberRole::none)
       out.problems.push_back(name + " is registered and no member of the metadata's group");
   }
   if (out.partitions_offline > 0)
     out.problems.push_back(std::to_string(out.partitions_offline) + " partitions have no leader");
+}
+
+// What an operator needs who finds the cluster without a majority: who is missing, and what to do.
+std::string ClusterAdmin::no_majority() const {
+  const raft::Configuration& known = controller_.log().driver().machine().configuration();
+  const controller::ClusterPeers* peers = controller_.cluster_peers();
+  size_t reached = 0;
+  std::string missing;
+  for (const raft::Member& m : known.voters) {
+    const bool self = m.id.node == controller_.identity().node;
+    if (self ||
+        (peers != nullptr && peers->peers().connected(m.id.node, peers::Channel::control))) {
+      ++reached;
+    } else {
+      missing +=
+          (missing.empty() ? "node " : ", node ") + m.id.node.to_string() + " at " + m.address;
+    }
+  }
+  const size_t needed = known.voters.size() / 2 + 1;
+  std::string out = "no controller: " + std::to_string(reached) + " of " +
+                    std::to_string(known.voters.size()) + " voters can be reached from here, " +
+                    std::to_string(needed) + " are needed";
+  if (reached >= needed) return out + ": they are electing, or cannot reach each other";
+  return out +
+         ". Nothing of the metadata can be changed until then. Start those that are missing (" +
+         missing + "). If too many of them are lost for good: docs/rescue.md, `bascule rescue`";
 }
 
 void ClusterAdmin::change(const ClusterChange& request, Done<void> done) {
@@ -125,6 +169,43 @@ void ClusterAdmin::change(const ClusterChange& request, Done<void> done) {
           return unregister(request.node, world_.loop.now() + k_unregister_patience,
                             std::move(done));
         done(std::move(changed));
+      }));
+}
+
+Result<controller::Command> ClusterAdmin::command_of(const ClusterDecision& decision) const {
+  const controller::MetadataState& state = controller_.table().state();
+  if (const auto* asked = std::get_if<FinalizeFeatureLevel>(&decision)) {
+    uint32_t level = asked->level;
+    if (level == 0) {
+      level = controller::k_feature_level;
+      for (const auto& [node, broker] : state.brokers)
+        level = std::min(level, broker.features.most);
+    }
+    return controller::FinalizeFeatureLevel{level};
+  }
+  if (const auto* setting = std::get_if<SetSetting>(&decision))
+    return controller::SetSetting{setting->name, setting->value};
+  const Uuid storage = std::get<DeclareStorageLost>(decision).storage;
+  for (const auto& [node, broker] : state.brokers) {
+    if (broker.storage == storage && !broker.fenced)
+      return fail(Errc::busy, "the storage is in use: node " + node.to_string() + " is up");
+  }
+  return controller::DeclareStorageLost{storage};
+}
+
+void ClusterAdmin::decide(const ClusterDecision& decision, Done<void> done) {
+  auto command = command_of(decision);
+  if (!command) {
+    return world_.loop.post(
+        scope_.wrap([error = std::move(command.error()), done = std::move(done)]() mutable {
+          done(fail(std::move(error)));
+        }));
+  }
+  controller_.propose(
+      std::move(*command),
+      scope_.wrap([done = std::move(done)](Result<controller::Outcome> outcome) mutable {
+        if (!outcome) return done(fail(std::move(outcome.error())));
+        done({});
       }));
 }
 

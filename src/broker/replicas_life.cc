@@ -32,6 +32,13 @@ void Replicas::delete_strays() {
     AssignmentId assignment;
     const controller::PartitionEntry* entry = placed_here(found.partition, &assignment);
     if (entry != nullptr && assignment == found.assignment) continue;
+    if (controller_.table().state().forgotten(found.metadata_index)) {
+      // Nobody has decided to delete it: the decision to make it was lost with the controllers.
+      world_.trace.message(TraceLevel::warning, "broker",
+                           "partition " + found.partition.to_string() +
+                               ": its directory stays, though the metadata forgot it in a rescue");
+      continue;
+    }
     delete_directory(found.partition, found.assignment);
   }
 }

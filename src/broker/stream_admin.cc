@@ -10,8 +10,9 @@
 
 namespace bascule::broker {
 
-StreamAdmin::StreamAdmin(env::World& world, controller::Controller& controller, Replicas& replicas)
-    : world_(world), controller_(controller), replicas_(replicas) {}
+StreamAdmin::StreamAdmin(env::World& world, controller::Controller& controller, Replicas& replicas,
+                         MetadataReads& reads)
+    : world_(world), controller_(controller), replicas_(replicas), reads_(reads) {}
 
 // --- Create ---------------------------------------------------------------------------------------
 
@@ -145,22 +146,30 @@ StreamStatus StreamAdmin::status_of(const controller::StreamEntry& entry) const 
   return out;
 }
 
-void StreamAdmin::list(Done<std::vector<StreamStatus>> done) {
-  world_.loop.post(scope_.wrap([this, done = std::move(done)]() mutable {
-    std::vector<StreamStatus> out;
+void StreamAdmin::list(MetadataRead read, Done<StreamList> done) {
+  reads_.when_fresh(read, scope_.wrap([this, done = std::move(done)](Status fresh) mutable {
+    if (!fresh) return done(fail(std::move(fresh.error())));
+    StreamList out;
+    out.as_of = reads_.as_of();
     for (const auto& [id, entry] : controller_.table().state().streams)
-      out.push_back(status_of(entry));
+      out.streams.push_back(status_of(entry));
     done(std::move(out));
   }));
 }
 
-void StreamAdmin::describe(const StreamRef& stream, Done<StreamStatus> done) {
-  world_.loop.post(scope_.wrap([this, stream, done = std::move(done)]() mutable {
+void StreamAdmin::describe(StreamRef stream, MetadataRead read, Done<DescribedStream> done) {
+  reads_.when_fresh(read, scope_.wrap([this, stream = std::move(stream), read,
+                                       done = std::move(done)](Status fresh) mutable {
+    if (!fresh) return done(fail(std::move(fresh.error())));
     const controller::MetadataTable& table = controller_.table();
     const controller::StreamEntry* entry =
         stream.id ? table.stream(stream.id) : table.stream_named(stream.name);
-    if (entry == nullptr) return done(fail(Errc::unknown_stream, stream.name));
-    done(status_of(*entry));
+    if (entry != nullptr) return done(DescribedStream{status_of(*entry), reads_.as_of()});
+    // Of one that was created a moment ago an old copy knows nothing.
+    if (read.max_age.ns <= 0 || read.max_age == Duration::max())
+      return done(fail(Errc::unknown_stream, stream.name));
+    read.max_age = {};
+    describe(std::move(stream), read, std::move(done));
   }));
 }
 

@@ -10,6 +10,7 @@
 
 #include "src/base/ids.h"
 #include "src/broker/api.h"
+#include "src/broker/metadata_reads.h"
 #include "src/broker/replicas.h"
 #include "src/controller/controller.h"
 #include "src/env/world.h"
@@ -19,7 +20,8 @@ namespace bascule::broker {
 class StreamAdmin {
  public:
   // All outlive this.
-  StreamAdmin(env::World& world, controller::Controller& controller, Replicas& replicas);
+  StreamAdmin(env::World& world, controller::Controller& controller, Replicas& replicas,
+              MetadataReads& reads);
 
   // What the creator of a stream is to be told beside its status, from one who sees more than the broker.
   using CreationAdvisor =
@@ -28,8 +30,8 @@ class StreamAdmin {
 
   // As the Api's calls of these names.
   void create(CreateStream request, Done<StreamStatus> done);
-  void list(Done<std::vector<StreamStatus>> done);
-  void describe(const StreamRef& stream, Done<StreamStatus> done);
+  void list(MetadataRead read, Done<StreamList> done);
+  void describe(StreamRef stream, MetadataRead read, Done<DescribedStream> done);
   void remove(StreamId stream, Done<void> done);
 
  private:
@@ -43,6 +45,7 @@ class StreamAdmin {
   env::World& world_;
   controller::Controller& controller_;
   Replicas& replicas_;
+  MetadataReads& reads_;
   CreationAdvisor advisor_;  // perhaps none
   uint64_t changes_ = 0;     // creations and deletions without an answer
   env::Scope scope_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/base/assert.h"
+#include "src/client/event_stream.h"
 #include "src/client/metadata.h"
 #include "src/client/publisher.h"
 #include "src/client/requests.h"
@@ -28,19 +29,26 @@ class ClientImpl final : public Client {
         status_of(std::move(done)));
   }
 
-  void describe_stream(std::string name, Done<StreamStatus> done) override {
+  using Client::cluster_status;
+  using Client::describe_stream;
+  using Client::list_streams;
+
+  void describe_stream(std::string name, Duration max_age, Done<DescribedStream> done) override {
     request<StreamInfo>(
-        [name = std::move(name)](Connection& to, MonotonicTime deadline,
-                                 Answer<StreamInfo> answer) {
-          to.describe_stream({StreamId{}, name}, deadline, std::move(answer));
+        [name = std::move(name), max_age](Connection& to, MonotonicTime deadline,
+                                          Answer<StreamInfo> answer) {
+          to.describe_stream({StreamId{}, name}, {max_age, deadline}, std::move(answer));
         },
-        status_of(std::move(done)));
+        [done = std::move(done)](Result<StreamInfo> info) mutable {
+          if (!info) return done(fail(std::move(info.error())));
+          done(DescribedStream{std::move(info->status), info->as_of});
+        });
   }
 
-  void list_streams(Done<std::vector<StreamStatus>> done) override {
-    request<std::vector<StreamStatus>>(
-        [](Connection& to, MonotonicTime deadline, Answer<std::vector<StreamStatus>> answer) {
-          to.list_streams(deadline, std::move(answer));
+  void list_streams(Duration max_age, Done<StreamList> done) override {
+    request<StreamList>(
+        [max_age](Connection& to, MonotonicTime deadline, Answer<StreamList> answer) {
+          to.list_streams({max_age, deadline}, std::move(answer));
         },
         std::move(done));
   }
@@ -55,10 +63,10 @@ class ClientImpl final : public Client {
         }));
   }
 
-  void cluster_status(Done<broker::ClusterStatus> done) override {
+  void cluster_status(Duration max_age, Done<broker::ClusterStatus> done) override {
     request<broker::ClusterStatus>(
-        [](Connection& to, MonotonicTime deadline, Answer<broker::ClusterStatus> answer) {
-          to.cluster_status(deadline, std::move(answer));
+        [max_age](Connection& to, MonotonicTime deadline, Answer<broker::ClusterStatus> answer) {
+          to.cluster_status({max_age, deadline}, std::move(answer));
         },
         std::move(done));
   }
@@ -67,6 +75,33 @@ class ClientImpl final : public Client {
     request<void>(
         [change](Connection& to, MonotonicTime deadline, Answer<void> answer) {
           to.change_cluster(change, deadline, std::move(answer));
+        },
+        std::move(done));
+  }
+
+  void decide_cluster(broker::ClusterDecision decision, Done<void> done) override {
+    request<void>(
+        [decision = std::move(decision)](Connection& to, MonotonicTime deadline,
+                                         Answer<void> answer) {
+          to.decide_cluster(decision, deadline, std::move(answer));
+        },
+        std::move(done));
+  }
+
+  void read_events(broker::EventsStart from, ReadEventsOptions options,
+                   Done<broker::EventsPage> done) override {
+    client::read_events(shared_, from, options, std::move(done));
+  }
+
+  std::unique_ptr<EventStream> follow_events(broker::EventsStart from,
+                                             EventReceiver& receiver) override {
+    return make_event_stream(shared_, from, receiver);
+  }
+
+  void allocate_producer(Done<ProducerId> done) override {
+    request<ProducerId>(
+        [](Connection& to, MonotonicTime deadline, Answer<ProducerId> answer) {
+          to.allocate_producer(deadline, std::move(answer));
         },
         std::move(done));
   }

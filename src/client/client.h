@@ -36,8 +36,10 @@
 
 namespace bascule::client {
 
+using broker::DescribedStream;
 using broker::StartPosition;
 using broker::StopPosition;
+using broker::StreamList;
 using broker::StreamStatus;
 using env::Done;
 
@@ -165,6 +167,33 @@ class Subscription {
   virtual void resume() = 0;
 };
 
+// --- Events ------------------------------------------------------------------------------------------
+
+struct ReadEventsOptions {
+  uint32_t max = 1000;
+  Duration max_age = seconds(5);  // of the broker's knowledge, where it has nothing to tell
+  Duration wait = {};
+};
+
+// Receives the activity of the metadata; lives until the stream is destroyed, which it may do in any of these
+// calls.
+class EventReceiver {
+ public:
+  virtual ~EventReceiver() = default;
+  // Each event once, in order, also over reconnects to other brokers.
+  virtual void events(std::span<const model::Event> events) = 0;
+  // What came before is not kept any more; the stream goes on with the first that is.
+  virtual void events_lost(const broker::EventsLost& lost) = 0;
+  // Last call: the stream cannot go on (unauthenticated, …).
+  virtual void ended(const Error& why) = 0;
+};
+
+class EventStream {
+ public:
+  // Ends it; the receiver is not called any more.
+  virtual ~EventStream() = default;
+};
+
 // --- Client ------------------------------------------------------------------------------------------
 
 class Client {
@@ -175,17 +204,38 @@ class Client {
   // is success), unauthenticated, `outcome_unknown` (creating again is safe), deadline_exceeded (no
   // broker could be reached; nothing was done).
   virtual void create_stream(model::StreamConfig config, Done<StreamStatus> done) = 0;
-  virtual void list_streams(Done<std::vector<StreamStatus>> done) = 0;
-  virtual void describe_stream(std::string name, Done<StreamStatus> done) = 0;
+  // Reads of metadata are linearizable: not older than the call. With `max_age` they may be as old as that, and
+  // as_of tells how old they are at most; Duration::max() is whatever the broker has. `not_leader`: no majority of
+  // the controllers could be asked in time.
+  virtual void list_streams(Duration max_age, Done<StreamList> done) = 0;
+  void list_streams(Done<StreamList> done) { list_streams({}, std::move(done)); }
+  virtual void describe_stream(std::string name, Duration max_age, Done<DescribedStream> done) = 0;
+  void describe_stream(std::string name, Done<DescribedStream> done) {
+    describe_stream(std::move(name), {}, std::move(done));
+  }
   // By name, looked up first; deletes the stream that had it then and never a later one. Errors:
   // unknown_stream, outcome_unknown.
   virtual void delete_stream(std::string name, Done<void> done) = 0;
 
   // As one broker knows it, which asks the controller where there is one.
-  virtual void cluster_status(Done<broker::ClusterStatus> done) = 0;
+  virtual void cluster_status(Duration max_age, Done<broker::ClusterStatus> done) = 0;
+  void cluster_status(Done<broker::ClusterStatus> done) { cluster_status({}, std::move(done)); }
   // Complete when the change is under way. Made again until there is a controller that takes it, or the time
   // is over. Errors: as Api::change_cluster.
   virtual void change_cluster(broker::ClusterChange change, Done<void> done) = 0;
+  // Durable when complete. Errors: as Api::decide_cluster.
+  virtual void decide_cluster(broker::ClusterDecision decision, Done<void> done) = 0;
+
+  // The activity of the metadata: see EventStream. One answer: what there is after `from`, or, where there is
+  // nothing, what comes within `wait` (at most half of the request timeout).
+  virtual void read_events(broker::EventsStart from, ReadEventsOptions options,
+                           Done<broker::EventsPage> done) = 0;
+  // `receiver` outlives the stream.
+  virtual std::unique_ptr<EventStream> follow_events(broker::EventsStart from,
+                                                     EventReceiver& receiver) = 0;
+
+  // A producer id that nobody else was ever given: by a broker, from the block that the controller gave it.
+  virtual void allocate_producer(Done<ProducerId> done) = 0;
 
   // The stream is looked up when the first record comes; one that does not exist fails the records
   // with unknown_stream.

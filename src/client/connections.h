@@ -30,6 +30,8 @@ class Connections {
   // To any broker: the one used last, else the servers in turn until one answers. The error is the last
   // one's; `unauthenticated` ends the round.
   void any(env::Done<ConnectionRef> done);
+  // The next any() begins with another server, where there is one.
+  void prefer_another() { current_ = (current_ + 1) % servers_.size(); }
 
  private:
   struct Entry {

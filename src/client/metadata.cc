@@ -16,7 +16,7 @@ void Metadata::find(const std::string& name, env::Done<StreamInfoRef> done) {
   std::make_shared<Request<StreamInfo>>(
       shared_,
       [name](Connection& to, MonotonicTime deadline, Answer<StreamInfo> answer) {
-        to.describe_stream({StreamId{}, name}, deadline, std::move(answer));
+        to.describe_stream({StreamId{}, name}, {{}, deadline}, std::move(answer));
       },
       alive_.wrap([this, name](Result<StreamInfo> result) {
         auto asked = std::move(waiting_.extract(name).mapped());

@@ -54,6 +54,10 @@ Status PublishLane::add(const model::RecordView& record, uint64_t sequence, size
 }
 
 void PublishLane::close_batch() {
+  if (const ProducerId id = owner_.producer()) {
+    builder_.set_producer(id, 0, next_sequence_);
+    next_sequence_ += builder_.record_count();
+  }
   gathering_.bytes = Slice(builder_.finish());
   ready_.push_back(std::exchange(gathering_, {}));
   owner_.batch_closed(partition_);

@@ -43,6 +43,8 @@ class LaneOwner {
   virtual void batch_closed(PartitionIndex partition) = 0;
   // The stream as last looked up.
   virtual const StreamInfo& stream() const = 0;
+  // Names the batches that are closed from now on; 0: there is no id yet.
+  virtual ProducerId producer() const = 0;
 
  protected:
   ~LaneOwner() = default;
@@ -79,6 +81,8 @@ class PublishLane {
   std::deque<OutgoingBatch> ready_;
   std::deque<InFlight> in_flight_;
   uint64_t last_number_ = 0;
+  uint32_t next_sequence_ =
+      0;  // of the first record of the next batch that carries the producer's id
   bool send_planned_ = false;
   bool pausing_ = false;
   std::optional<env::Address> hint_;  // where the leader is, as a broker told

@@ -42,6 +42,7 @@ class PublisherImpl final : public LaneOwner, public std::enable_shared_from_thi
     ++open_;
     buffered_ += cost;
     tick_soon();
+    ask_for_id();
     return sequence;
   }
 
@@ -72,6 +73,7 @@ class PublisherImpl final : public LaneOwner, public std::enable_shared_from_thi
     metadata_.forget(name_);
     look_up();
   }
+  ProducerId producer() const override { return id_; }
   void batch_closed(PartitionIndex partition) override {
     if (partition != round_robin_) return;
     round_robin_ = PartitionIndex((partition.value + 1) % partition_count());
@@ -136,6 +138,23 @@ class PublisherImpl final : public LaneOwner, public std::enable_shared_from_thi
       if (const auto publisher = self.lock(); publisher && !publisher->closed_)
         publisher->found(std::move(info));
     });
+  }
+
+  // Nothing waits for it: records go without a producer until there is one.
+  void ask_for_id() {
+    if (id_ || std::exchange(asking_for_id_, true)) return;
+    std::make_shared<Request<ProducerId>>(
+        shared_,
+        [](Connection& to, MonotonicTime deadline, Answer<ProducerId> answer) {
+          to.allocate_producer(deadline, std::move(answer));
+        },
+        [self = weak_from_this()](Result<ProducerId> id) {
+          const auto publisher = self.lock();
+          if (!publisher) return;
+          publisher->asking_for_id_ = false;
+          if (id) publisher->id_ = *id;
+        })
+        ->start();
   }
 
   void found(Result<StreamInfoRef> info) {
@@ -225,6 +244,8 @@ class PublisherImpl final : public LaneOwner, public std::enable_shared_from_thi
   const PublisherOptions options_;
   bool closed_ = false;
   bool looking_up_ = false;
+  bool asking_for_id_ = false;
+  ProducerId id_;  // 0: none yet
   bool ticking_ = false;
   StreamInfoRef stream_;  // null: not found yet
   std::vector<Unrouted> unrouted_;

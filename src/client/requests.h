@@ -83,6 +83,8 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
     Error& error = result.error().error;
     if (errc_retry(error.code) == Retry::idempotent) maybe_done_ = true;
     if (errc_retry(error.code) == Retry::never) return finish(fail(std::move(error)));
+    // This broker says that another one can, or is on its way out.
+    if (errc_retry(error.code) == Retry::elsewhere) shared_.connections.prefer_another();
     last_said_ = std::move(error);
     again();
   }

@@ -53,6 +53,7 @@ struct NodeEndpoint {
 struct StreamInfo {
   broker::StreamStatus status;
   std::vector<NodeEndpoint> nodes;
+  broker::AsOf as_of;  // index 0 where the broker said nothing of it
 };
 
 struct PublishRequest {
@@ -69,14 +70,17 @@ class Connection {
   virtual ~Connection() = default;
 
   virtual void create_stream(broker::CreateStream request, Answer<StreamInfo> done) = 0;
-  virtual void list_streams(MonotonicTime deadline,
-                            Answer<std::vector<broker::StreamStatus>> done) = 0;
-  virtual void describe_stream(broker::StreamRef stream, MonotonicTime deadline,
+  virtual void list_streams(broker::MetadataRead read, Answer<broker::StreamList> done) = 0;
+  virtual void describe_stream(broker::StreamRef stream, broker::MetadataRead read,
                                Answer<StreamInfo> done) = 0;
   virtual void delete_stream(StreamId stream, MonotonicTime deadline, Answer<void> done) = 0;
-  virtual void cluster_status(MonotonicTime deadline, Answer<broker::ClusterStatus> done) = 0;
+  virtual void cluster_status(broker::MetadataRead read, Answer<broker::ClusterStatus> done) = 0;
   virtual void change_cluster(broker::ClusterChange change, MonotonicTime deadline,
                               Answer<void> done) = 0;
+  virtual void decide_cluster(broker::ClusterDecision decision, MonotonicTime deadline,
+                              Answer<void> done) = 0;
+  virtual void allocate_producer(MonotonicTime deadline, Answer<ProducerId> done) = 0;
+  virtual void read_events(broker::ReadEvents request, Answer<broker::EventsPage> done) = 0;
   virtual void publish(PublishRequest request, Answer<broker::PublishAck> done) = 0;
   // As Api::subscribe. When the connection breaks, the subscriber's end has `connection_lost`.
   virtual void subscribe(broker::Subscribe request, broker::Subscriber& subscriber,

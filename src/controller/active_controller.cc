@@ -34,7 +34,11 @@ void ActiveController::end() {
   world_.loop.cancel(timer_);
   sessions_.reset();
   unfencing_.clear();
-  fencing_ = electing_ = false;
+  fencing_ = electing_ = resigning_ = false;
+}
+
+Duration ActiveController::oldest_unsynced(NodeId node) const {
+  return active() ? sessions_->oldest_unsynced(node) : Duration{};
 }
 
 Result<bool> ActiveController::heartbeat(const Heartbeat& heartbeat) {
@@ -44,7 +48,8 @@ Result<bool> ActiveController::heartbeat(const Heartbeat& heartbeat) {
   const BrokerEntry* broker = controller_.table().broker(heartbeat.node);
   const bool fenced =
       broker == nullptr || broker->incarnation != heartbeat.incarnation || broker->fenced;
-  if (fenced) look_soon();
+  // A disk that is stuck is looked at by the settings, which cost more than a heartbeat may.
+  if (fenced || heartbeat.oldest_unsynced >= k_unsynced_write_least) look_soon();
   return fenced;
 }
 
@@ -70,6 +75,8 @@ void ActiveController::tick() {
   if (!actions.fence.brokers.empty() && !fencing_) fence(std::move(actions.fence));
   for (const UnfenceBroker& command : actions.unfence)
     if (unfencing_.insert(command.node).second) unfence(command);
+  for (const BrokerLife& life : actions.resign)
+    if (!resigning_ && controller_.table().can_resign(life.node)) ask_to_resign(life);
   EndElectionWait over = waits_.tick(now, controller_.table());
   if (!over.partitions.empty() && !electing_) {
     electing_ = true;
@@ -102,6 +109,18 @@ void ActiveController::fence(FenceBrokers command) {
     fencing_ = false;
     if (active()) look_soon();
   }));
+}
+
+void ActiveController::ask_to_resign(const BrokerLife& life) {
+  resigning_ = true;
+  world_.trace.message(TraceLevel::warning, "controller",
+                       "node " + life.node.to_string() +
+                           ": its disk makes no progress, others lead its partitions from now on");
+  controller_.propose(ResignLeaderships{life.node, life.incarnation},
+                      alive_.wrap([this](const Result<Outcome>&) {
+                        resigning_ = false;
+                        if (active()) look_soon();
+                      }));
 }
 
 void ActiveController::unfence(const UnfenceBroker& command) {

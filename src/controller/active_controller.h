@@ -30,6 +30,8 @@ class ActiveController {
   // Of a broker, this one's too. `not_leader`: this is not the active controller.
   Result<bool> heartbeat(const Heartbeat& heartbeat);  // whether the broker is fenced
   void process_gone(NodeId node, Incarnation incarnation);
+  // As the last heartbeat of the node's present life said; 0 where this is not the active controller.
+  Duration oldest_unsynced(NodeId node) const;
 
  private:
   void begin();
@@ -39,6 +41,7 @@ class ActiveController {
   void arm();
   void fence(FenceBrokers command);
   void unfence(const UnfenceBroker& command);
+  void ask_to_resign(const BrokerLife& life);
 
   env::World& world_;
   Controller& controller_;
@@ -51,6 +54,7 @@ class ActiveController {
   bool tick_due_ = false;
   bool fencing_ = false;  // a proposal is on its way
   bool electing_ = false;
+  bool resigning_ = false;
   std::set<NodeId> unfencing_;
   env::Scope alive_;
 };

@@ -15,9 +15,11 @@ constexpr Duration k_beat_max = milliseconds(200);
 }  // namespace
 
 BrokerSession::BrokerSession(env::World& world, Controller& controller,
+                             std::function<Duration()> oldest_write,
                              std::function<void(bool)> changed)
     : world_(world),
       controller_(controller),
+      oldest_write_(std::move(oldest_write)),
       changed_(std::move(changed)),
       contact_(world.loop.now()) {}
 
@@ -40,7 +42,7 @@ void BrokerSession::beat() {
   const Duration timeout = controller_.table().settings().session_timeout;
   timer_ = world_.loop.after(std::min(timeout / k_beats_per_timeout, k_beat_max),
                              alive_.wrap([this] { beat(); }));
-  controller_.send_heartbeat(incarnation_, ready_,
+  controller_.send_heartbeat({incarnation_, ready_, oldest_write_()},
                              alive_.wrap([this, sent = world_.loop.now()](Result<bool> fenced) {
                                answered(sent, fenced);
                              }));

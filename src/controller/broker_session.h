@@ -13,9 +13,11 @@ class Controller;
 
 class BrokerSession {
  public:
-  // Both outlive this. `changed` is told, in turns of its own, when the broker must stop to lead for want of
+  // Both outlive this. `oldest_write` gives the age of this broker's oldest write that has not ended (0: there is
+  // none), for its heartbeats. `changed` is told, in turns of its own, when the broker must stop to lead for want of
   // contact with the controller (false), and when it may again.
-  BrokerSession(env::World& world, Controller& controller, std::function<void(bool)> changed);
+  BrokerSession(env::World& world, Controller& controller, std::function<Duration()> oldest_write,
+                std::function<void(bool)> changed);
   ~BrokerSession();
 
   // After the registration.
@@ -31,6 +33,7 @@ class BrokerSession {
 
   env::World& world_;
   Controller& controller_;
+  std::function<Duration()> oldest_write_;
   std::function<void(bool)> changed_;
   Incarnation incarnation_;
   bool ready_ = false;

@@ -20,6 +20,7 @@ struct Name {
   }
   std::string_view operator()(const SetSetting&) const { return "set_setting"; }
   std::string_view operator()(const AllocateProducerIds&) const { return "allocate_producer_ids"; }
+  std::string_view operator()(const ResignLeaderships&) const { return "resign_leaderships"; }
 };
 
 }  // namespace

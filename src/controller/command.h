@@ -227,10 +227,20 @@ struct AllocateProducerIds {
   bool operator==(const AllocateProducerIds&) const = default;
 };
 
+// The broker's disk makes no progress: what it leads and another in-sync replica could lead safely is led by that
+// one from now on. The rest stays. Refused: `fenced` (another incarnation is recorded).
+struct ResignLeaderships {
+  NodeId node;
+  Incarnation incarnation;
+
+  bool operator==(const ResignLeaderships&) const = default;
+};
+
 using Command =
     std::variant<RegisterBroker, UnfenceBroker, FenceBrokers, CreateStream, DeleteStream,
                  ClearSuspect, ReportReplica, EndElectionWait, ElectUnclean, UnregisterBroker,
-                 DeclareStorageLost, FinalizeFeatureLevel, SetSetting, AllocateProducerIds>;
+                 DeclareStorageLost, FinalizeFeatureLevel, SetSetting, AllocateProducerIds,
+                 ResignLeaderships>;
 
 std::string_view command_name(const Command& command);
 
@@ -289,13 +299,18 @@ struct AllocateProducerIdsOutcome {
   bool operator==(const AllocateProducerIdsOutcome&) const = default;
 };
 
+struct ResignLeadershipsOutcome {
+  uint32_t moved = 0;  // partitions that have another leader now
+  bool operator==(const ResignLeadershipsOutcome&) const = default;
+};
+
 // Same order as Command.
 using Outcome =
     std::variant<RegisterBrokerOutcome, UnfenceBrokerOutcome, FenceBrokersOutcome,
                  CreateStreamOutcome, DeleteStreamOutcome, ClearSuspectOutcome,
                  ReportReplicaOutcome, EndElectionWaitOutcome, ElectUncleanOutcome,
                  UnregisterBrokerOutcome, DeclareStorageLostOutcome, FinalizeFeatureLevelOutcome,
-                 SetSettingOutcome, AllocateProducerIdsOutcome>;
+                 SetSettingOutcome, AllocateProducerIdsOutcome, ResignLeadershipsOutcome>;
 static_assert(std::variant_size_v<Command> == std::variant_size_v<Outcome>);
 
 }  // namespace bascule::controller

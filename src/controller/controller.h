@@ -26,8 +26,8 @@
 #include "src/controller/metadata_log.h"
 #include "src/controller/metadata_table.h"
 #include "src/controller/raft_metadata_log.h"
+#include "src/env/coroutine.h"
 #include "src/env/world.h"
-#include "src/log/coroutine.h"
 #include "src/raft/disk_store.h"
 
 namespace bascule::controller {
@@ -90,9 +90,9 @@ class Controller : private CommittedEntries, private ClusterListener {
   // older than the call. `not_leader`: no majority could be asked in time.
   void read_barrier(env::Done<void> done);
 
-  // Tells the active controller that this life is there; whether it is fenced. `not_leader` and others: there
-  // was no answer.
-  void send_heartbeat(Incarnation incarnation, bool ready, env::Done<bool> done);
+  // Tells the active controller that this life is there, and how its disk is; whether it is fenced.
+  // `not_leader` and others: there was no answer.
+  void send_heartbeat(const SessionHeartbeat& heartbeat, env::Done<bool> done);
 
   // Who votes and who listens, as the leader of the metadata sees them. `not_leader`: none is known.
   void members(env::Done<MembersAnswer> done);
@@ -141,8 +141,8 @@ class Controller : private CommittedEntries, private ClusterListener {
   void call_members();
   void note_lives(const std::vector<Change>& changes);
 
-  log::Co<Incarnation> run_registration(std::vector<ReplicaReport> reports);
-  log::Co<void> persist_incarnation(PersistedIncarnation next);
+  env::Co<Incarnation> run_registration(std::vector<ReplicaReport> reports);
+  env::Co<void> persist_incarnation(PersistedIncarnation next);
   void refuse(env::Done<Outcome> done, Error why);
   void maybe_snapshot();
   struct Untold {
@@ -179,7 +179,7 @@ class Controller : private CommittedEntries, private ClusterListener {
   std::vector<MetadataObserver*> observers_;
   std::deque<Untold> untold_;
   env::Scope alive_;
-  log::CoScope scope_;
+  env::CoScope scope_;
 };
 
 // Opens the metadata under the data directory, whose lock the caller holds; formats an empty directory

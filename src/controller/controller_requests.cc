@@ -42,7 +42,7 @@ void Controller::answer_peers() {
         const auto fenced = active_->heartbeat({.node = from.node,
                                                 .incarnation = question.incarnation,
                                                 .ready = question.ready,
-                                                .oldest_unsynced = {}});
+                                                .oldest_unsynced = question.oldest_unsynced});
         if (!fenced) return done(fail(fenced.error()));
         done(PeerMessage(HeartbeatAnswer{*fenced}));
       });
@@ -109,13 +109,13 @@ void Controller::let_in(raft::Member member, env::Done<PeerMessage> answer) {
       }));
 }
 
-void Controller::send_heartbeat(Incarnation incarnation, bool ready, env::Done<bool> done) {
+void Controller::send_heartbeat(const SessionHeartbeat& heartbeat, env::Done<bool> done) {
   const NodeId leader = log_->driver().leader().node;
   if (log_->driver().leads() || peers_ == nullptr) {
     auto fenced = active_->heartbeat({.node = identity_.node,
-                                      .incarnation = incarnation,
-                                      .ready = ready,
-                                      .oldest_unsynced = {}});
+                                      .incarnation = heartbeat.incarnation,
+                                      .ready = heartbeat.ready,
+                                      .oldest_unsynced = heartbeat.oldest_unsynced});
     return world_.loop.post(
         alive_.wrap([fenced = std::move(fenced), done = std::move(done)]() mutable {
           done(std::move(fenced));
@@ -126,7 +126,7 @@ void Controller::send_heartbeat(Incarnation incarnation, bool ready, env::Done<b
         alive_.wrap([done = std::move(done)]() mutable { done(no_controller()); }));
   }
   peers_->ask<HeartbeatAnswer>(
-      leader, RequestKind::heartbeat, SessionHeartbeat{incarnation, ready}, k_heartbeat_timeout,
+      leader, RequestKind::heartbeat, heartbeat, k_heartbeat_timeout,
       alive_.wrap([done = std::move(done)](Result<HeartbeatAnswer> answer) mutable {
         if (!answer) return done(fail(std::move(answer.error())));
         done(answer->fenced);
@@ -165,7 +165,8 @@ MembersAnswer Controller::members_here() const {
   out.joint = machine.configuration().joint();
   const std::vector<raft::ProgressView> progress = machine.progress();
   for (const raft::Member& m : machine.configuration().all()) {
-    MemberProgress p{m, machine.configuration().is_voter(m.id), {}, false};
+    MemberProgress p{
+        m, machine.configuration().is_voter(m.id), {}, false, active_->oldest_unsynced(m.id.node)};
     const auto at = std::ranges::find(progress, m.id, &raft::ProgressView::member);
     if (m.id == machine.self()) {
       p.match = machine.durable_index();

@@ -108,6 +108,36 @@ NodeId MetadataTable::safe_candidate(const PartitionEntry& p) const {
   return {};
 }
 
+// Who could take over from the present leader without anything being lost: in sync, like it.
+NodeId MetadataTable::successor(const PartitionEntry& p) const {
+  for (const ReplicaEntry& r : p.replicas) {
+    if (r.node != p.leader && p.in_isr(r.node) && unfenced(r.node) && !in_doubt(r)) return r.node;
+  }
+  return {};
+}
+
+bool MetadataTable::can_resign(NodeId node) const {
+  if (led_by(node) == 0) return false;
+  return std::ranges::any_of(partitions_of(node), [&](PartitionId id) {
+    const PartitionEntry& p = *partition(id);
+    return p.leader == node && successor(p);
+  });
+}
+
+Result<Outcome> MetadataTable::apply_one(Index, const ResignLeaderships& c, ChangeSet& changes) {
+  BASCULE_TRY(check_life(broker(c.node), c.node, c.incarnation));
+  ResignLeadershipsOutcome outcome;
+  for (const PartitionId id : partitions_of(c.node)) {
+    PartitionEntry& p = *find_partition(id);
+    const NodeId next = p.leader == c.node ? successor(p) : NodeId{};
+    if (!next) continue;
+    lose_leader(p, changes);
+    make_leader(next, p, changes);
+    ++outcome.moved;
+  }
+  return outcome;
+}
+
 NodeId MetadataTable::reported_candidate(Wait wait, const PartitionEntry& p) const {
   const std::vector<NodeId> members = members_of(p);
   const ReplicaEntry* best = nullptr;

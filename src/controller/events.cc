@@ -11,11 +11,17 @@ EventPosition latest_event(const EventLog& log) {
   return log.kept.empty() ? log.dropped : log.kept.back().position;
 }
 
-void append_event(EventLog& log, Event event, size_t kept_max) {
+size_t event_cost(const Event& event) {
+  return k_event_cost_min + event.nodes.size() + event.name.size() + event.detail.size();
+}
+
+void append_event(EventLog& log, Event event, size_t cost_max) {
   REQUIRE(event.position > latest_event(log));
+  log.cost += event_cost(event);
   log.kept.push_back(std::move(event));
-  while (log.kept.size() > kept_max) {
+  while (log.cost > cost_max) {
     log.dropped = log.kept.front().position;
+    log.cost -= event_cost(log.kept.front());
     log.kept.pop_front();
   }
 }
@@ -33,13 +39,14 @@ Result<std::vector<Event>> events_after(const EventLog& log, EventPosition posit
 }
 
 bool is_sound(const EventLog& log) {
-  if (log.kept.size() > k_events_kept) return false;
   EventPosition last = log.dropped;
+  size_t cost = 0;
   for (const Event& e : log.kept) {
     if (e.position <= last || e.position.ordinal == 0) return false;
     last = e.position;
+    cost += event_cost(e);
   }
-  return true;
+  return cost == log.cost && cost <= k_event_bytes_kept;
 }
 
 }  // namespace bascule::controller

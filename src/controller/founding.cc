@@ -9,8 +9,8 @@
 namespace bascule::controller {
 namespace {
 
-using log::call;
-using log::Co;
+using env::call;
+using env::Co;
 
 constexpr Duration k_ask_again = milliseconds(50);
 constexpr Duration k_ask_timeout = seconds(1);

@@ -16,7 +16,7 @@
 #include "src/controller/cluster_options.h"
 #include "src/controller/cluster_peers.h"
 #include "src/controller/identity.h"
-#include "src/log/coroutine.h"
+#include "src/env/coroutine.h"
 
 namespace bascule::controller {
 
@@ -39,12 +39,12 @@ class Founding {
 
   // Waits for all founders; for ever. Errors: `fenced` (the cluster was founded with another storage of this
   // node), `invalid` (another broker was given another list of founders).
-  log::Co<Founded> found();
+  env::Co<Founded> found();
   // Waits for a broker that lets this one in; for ever. Errors: `fenced`, `invalid` (told by the cluster).
-  log::Co<Founded> join();
+  env::Co<Founded> join();
 
  private:
-  log::Co<void> pause();
+  env::Co<void> pause();
   void tell_missing();
   Status take(NodeId node, Result<FoundingAnswer> answer);
   raft::Member self_member() const;

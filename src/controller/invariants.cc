@@ -100,6 +100,15 @@ Status MetadataTable::find_broken_invariant() const {
       latest_event(state_.events).index > state_.applied ||
       state_.lost_storages.size() > k_lost_storages_max)
     return fail(Errc::corrupt, "metadata: producer ids, events or lost storages");
+  Index known;
+  for (const RescueRecord& r : state_.rescues) {
+    if (r.last_known < known || r.first <= r.last_known || r.first > state_.applied ||
+        !r.cluster_before)
+      return fail(Errc::corrupt, "metadata: a rescue that was never made");
+    known = r.first;
+  }
+  if (state_.rescues.size() > k_rescues_max)
+    return fail(Errc::corrupt, "metadata: too many rescues");
   if (auto ok = settings_from(state_.settings); !ok) return fail(std::move(ok.error()));
   if (state_.brokers.size() > k_brokers_max || state_.streams.size() > limits::k_streams_max ||
       partition_count_ > k_partitions_max)

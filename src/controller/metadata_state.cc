@@ -152,6 +152,11 @@ ReplicaEntry* PartitionEntry::replica(NodeId node) {
 bool PartitionEntry::in_isr(NodeId node) const { return std::ranges::binary_search(isr, node); }
 bool PartitionEntry::in_elr(NodeId node) const { return std::ranges::binary_search(elr, node); }
 
+bool MetadataState::forgotten(Index index) const {
+  return std::ranges::any_of(
+      rescues, [&](const RescueRecord& r) { return r.last_known < index && index < r.first; });
+}
+
 Uuid state_hash(const MetadataState& state) {
   StateHash h;
   h.uuid(state.cluster);
@@ -183,6 +188,14 @@ Uuid state_hash(const MetadataState& state) {
     h.text(value);
   }
   add(h, state.events);
+  h.number(state.rescues.size());
+  for (const RescueRecord& r : state.rescues) {
+    h.id(r.last_known);
+    h.id(r.first);
+    h.id(r.node);
+    h.uuid(r.cluster_before);
+    h.signed_number(r.decided.ns);
+  }
   return h.value();
 }
 

@@ -98,6 +98,20 @@ struct StreamEntry {
   bool operator==(const StreamEntry&) const = default;
 };
 
+// The operator went on with one survivor after a majority of the controllers was lost for good (rescue.h). What
+// others had decided beyond `last_known` is not known; the entries that follow begin at `first`, so whatever
+// on a disk names an index between the two comes of a decision that is forgotten.
+struct RescueRecord {
+  Index last_known;
+  Index first;
+  NodeId node;
+  Uuid cluster_before;
+  WallTime decided;
+
+  bool operator==(const RescueRecord&) const = default;
+};
+inline constexpr size_t k_rescues_max = 100;
+
 struct MetadataState {
   Uuid cluster;
   uint32_t feature_level = 1;  // never falls
@@ -111,6 +125,10 @@ struct MetadataState {
   std::set<Uuid> lost_storages;  // refused for good
   SettingValues settings;
   EventLog events;
+  std::vector<RescueRecord> rescues;  // ascending
+
+  // Whether an entry at `index` is one of those that a rescue has forgotten.
+  bool forgotten(Index index) const;
 
   bool operator==(const MetadataState&) const = default;
 };

@@ -89,6 +89,8 @@ class MetadataTable {
   std::vector<WaitedPartition> waiting_elections() const;
   // Whether those who have reported could elect, if nobody else were waited for.
   bool wait_can_end(PartitionId id) const;
+  // Whether another broker could safely lead something that `node` leads.
+  bool can_resign(NodeId node) const;
   Settings settings() const;
   // `unsupported`: the cluster's feature level is beyond this program, which must stop.
   Status check_feature_level() const;
@@ -116,6 +118,7 @@ class MetadataTable {
   Result<Outcome> apply_one(Index index, const FinalizeFeatureLevel& c, ChangeSet& changes);
   Result<Outcome> apply_one(Index index, const SetSetting& c, ChangeSet& changes);
   Result<Outcome> apply_one(Index index, const AllocateProducerIds& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const ResignLeaderships& c, ChangeSet& changes);
 
   // registration.cc
   Status check_registration(const RegisterBroker& c) const;
@@ -132,6 +135,7 @@ class MetadataTable {
   bool remove_member(NodeId node, PartitionEntry& p);  // false: the sole one
   bool elect(Wait wait, PartitionEntry& p, ChangeSet& changes);
   NodeId safe_candidate(const PartitionEntry& p) const;
+  NodeId successor(const PartitionEntry& p) const;
   NodeId reported_candidate(Wait wait, const PartitionEntry& p) const;
 
   // What is derived of the partitions that one broker holds.

@@ -57,8 +57,9 @@ struct JoinAnswer {
 
 // From a broker to the active controller.
 struct SessionHeartbeat {
-  Incarnation incarnation;  // of its registration
-  bool ready = false;       // it may be unfenced: its logs are recovered, it is not draining
+  Incarnation incarnation;        // of its registration
+  bool ready = false;             // it may be unfenced: its logs are recovered, it is not draining
+  Duration oldest_unsynced = {};  // age of its oldest write that has not ended; 0: there is none
 
   bool operator==(const SessionHeartbeat&) const = default;
 };
@@ -91,8 +92,9 @@ struct MembersQuery {
 struct MemberProgress {
   raft::Member member;
   bool voter = false;
-  Index match;          // of its log, as the leader knows
-  bool active = false;  // heard of within an election timeout
+  Index match;                    // of its log, as the leader knows
+  bool active = false;            // heard of within an election timeout
+  Duration oldest_unsynced = {};  // as its last heartbeat said
 
   bool operator==(const MemberProgress&) const = default;
 };

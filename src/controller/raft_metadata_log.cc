@@ -35,6 +35,11 @@ bool finds_no_leader(Errc code) {
 
 }  // namespace
 
+Result<ByteView> command_of_entry(const Slice& entry) {
+  if (entry.size() < k_prefix_bytes) return fail(Errc::corrupt, "too short");
+  return entry.view().subspan(k_prefix_bytes);
+}
+
 RaftMetadataLog::RaftMetadataLog(env::World& world, const RaftLogOptions& options,
                                  raft::MemberId self, raft::StoredState stored,
                                  std::unique_ptr<raft::Store> store, MemberLink* link,
@@ -182,9 +187,11 @@ Status RaftMetadataLog::restore(Index index, const Slice& snapshot) {
 
 Status RaftMetadataLog::apply(Index index, Term term, raft::EntryKind kind, const Slice& data) {
   if (kind != raft::EntryKind::command) return {};
-  if (data.size() < k_prefix_bytes)
-    return fail(Errc::corrupt, "metadata entry " + index.to_string() + ": too short");
-  BASCULE_TRY(committed_.apply(index, term, data.view().subspan(k_prefix_bytes)));
+  auto command = command_of_entry(data);
+  if (!command)
+    return fail(Errc::corrupt,
+                "metadata entry " + index.to_string() + ": " + command.error().context);
+  BASCULE_TRY(committed_.apply(index, term, *command));
   if (load_le<uint64_t>(data.data()) != life_) return {};
   const uint64_t number = load_le<uint64_t>(data.data() + 8);
   if (waiting_.contains(number)) finish(number, index);

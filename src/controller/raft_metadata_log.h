@@ -33,6 +33,9 @@ class MemberLink {
   virtual void forward(NodeId leader, Slice entry, env::Done<void> done) = 0;
 };
 
+// The command in a command entry's bytes, behind its proposer's mark. `corrupt`: too short.
+Result<ByteView> command_of_entry(const Slice& entry);
+
 struct RaftLogOptions {
   raft::DriverOptions driver;
   // A proposal that found no leader to take it for so long is refused (`not_leader`); one that was given

@@ -26,6 +26,11 @@ void Sessions::process_gone(NodeId node, Incarnation incarnation, MonotonicTime 
   s.gone = true;
 }
 
+Duration Sessions::oldest_unsynced(NodeId node) const {
+  const auto at = sessions_.find(node);
+  return at == sessions_.end() ? Duration{} : at->second.oldest_unsynced;
+}
+
 const Sessions::Session* Sessions::session_of(const BrokerEntry& broker) const {
   const auto at = sessions_.find(broker.node);
   return at != sessions_.end() && at->second.incarnation == broker.incarnation ? &at->second

@@ -41,6 +41,9 @@ class Sessions {
   // same life proves the contrary.
   void process_gone(NodeId node, Incarnation incarnation, MonotonicTime now);
 
+  // As the node's last heartbeat said.
+  Duration oldest_unsynced(NodeId node) const;
+
   // What is to be proposed. Asked again before that has been applied, it says the same again: a driver has
   // one proposal on its way at a time.
   SessionActions tick(MonotonicTime now, const MetadataTable& table);

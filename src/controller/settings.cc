@@ -22,7 +22,7 @@ constexpr std::array k_spans{
                 seconds(600)},
     SpanSetting{"replica_lag_max", &Settings::replica_lag_max, milliseconds(100), seconds(600)},
     SpanSetting{"session_timeout", &Settings::session_timeout, milliseconds(500), seconds(600)},
-    SpanSetting{"unsynced_write_max", &Settings::unsynced_write_max, milliseconds(100),
+    SpanSetting{"unsynced_write_max", &Settings::unsynced_write_max, k_unsynced_write_least,
                 seconds(600)},
 };
 constexpr std::string_view k_default_replicas = "default_replicas";
@@ -71,6 +71,22 @@ Result<std::string> check_setting(std::string_view name, std::string_view value)
   }
   BASCULE_TRY_ASSIGN(const uint32_t replicas, parse_replicas(value));
   return std::to_string(replicas);
+}
+
+std::vector<SettingValue> all_settings(const SettingValues& values) {
+  const Settings defaults;
+  std::vector<SettingValue> out{
+      {std::string(k_default_replicas), std::to_string(defaults.default_replicas)}};
+  for (const SpanSetting& setting : k_spans)
+    out.push_back({std::string(setting.name), model::format_duration(defaults.*(setting.member))});
+  for (SettingValue& setting : out) {
+    const auto at = values.find(setting.name);
+    if (at == values.end()) continue;
+    setting.value = at->second;
+    setting.by_default = false;
+  }
+  std::ranges::sort(out, {}, &SettingValue::name);
+  return out;
 }
 
 Result<Settings> settings_from(const SettingValues& values) {

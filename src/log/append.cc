@@ -150,6 +150,7 @@ void LogImpl::submit(Group& group) {
                     .headers_crc = group.headers_crc};
   encode_frame(frame, seed_, MutableBytes(group.bytes, k_frame_bytes));
   group.state = GroupState::in_flight;
+  group.write = host_.write_began();
   ++submitted_seq_;
   ++in_flight_;
   ++stats_.groups_written;
@@ -171,6 +172,7 @@ void LogImpl::group_written(uint64_t sequence, env::Sync mode, Status status) {
     return;
   }
   --in_flight_;
+  host_.write_ended(group_at(sequence).write);
   group_at(sequence).state = mode == env::Sync::yes ? GroupState::durable : GroupState::written;
   if (mode == env::Sync::no) schedule_sync();
   if (!flush_due_) close_gathering();  // what gathered while all writes were busy

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "src/log/coroutine.h"
+#include "src/env/coroutine.h"
 #include "src/log/scan.h"
 #include "src/log/verdict.h"
 
@@ -12,8 +12,8 @@ namespace {
 // Keeps itself alive until the one coroutine that it runs has told its result.
 template <class T>
 void run_alone(env::World& world, Co<T> co, env::Done<T> done) {
-  auto scope = std::make_shared<CoScope>(world.loop);
-  CoScope& s = *scope;
+  auto scope = std::make_shared<env::CoScope>(world.loop);
+  env::CoScope& s = *scope;
   s.spawn<T>(std::move(co), [scope, &world, done = std::move(done)](Result<T> result) mutable {
     // The scope may not end inside its own coroutine's last step.
     world.loop.post([scope, done = std::move(done), result = std::move(result)]() mutable {

@@ -6,12 +6,17 @@
 #include <optional>
 #include <string>
 
+#include "src/env/coroutine.h"
 #include "src/env/world.h"
-#include "src/log/coroutine.h"
 #include "src/log/format.h"
 #include "src/log/log_store.h"
 
 namespace bascule::log {
+
+using env::call;
+using env::Co;
+using env::CoMutex;
+using env::CoScope;
 
 class LogImpl;
 
@@ -49,6 +54,10 @@ class LogHost {
   virtual Co<void> quarantine(const std::string& path, const std::string& name, uint64_t bytes) = 0;
   // At a start that has found no room: gives the disk what is kept for that. False: nothing is.
   virtual Co<bool> lend_reserve() = 0;
+
+  // A group's write is under way, until its end: for whoever asks how old the oldest one is.
+  virtual uint64_t write_began() = 0;
+  virtual void write_ended(uint64_t write) = 0;
 
   // The log's numbers have moved: `logs` is written within a second.
   virtual void changed() = 0;

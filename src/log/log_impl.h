@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/log/coroutine.h"
+#include "src/env/coroutine.h"
 #include "src/log/log.h"
 #include "src/log/log_host.h"
 #include "src/log/segment.h"
@@ -80,6 +80,7 @@ class LogImpl final : public Log {
   struct Group {
     uint64_t sequence = 0;
     GroupState state = GroupState::gathering;
+    uint64_t write = 0;  // the host's number, while in flight
     SegmentRef segment;
     uint64_t position = 0;
     BufferRef buffer;          // frame, batches, padding; null once it need not be kept

@@ -83,6 +83,8 @@ class LogStore {
                           env::Done<void> done) = 0;
 
   virtual uint64_t disk_bytes() const = 0;
+  // Age of the oldest write of any log that has not ended; 0: there is none.
+  virtual Duration oldest_write() const = 0;
   // All logs must have been stopped. Writes `logs` with *clean*.
   virtual void stop(env::Done<void> done) = 0;
 };

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/log/coroutine.h"
+#include "src/env/coroutine.h"
 #include "src/log/log_host.h"
 #include "src/log/log_store.h"
 
@@ -36,6 +36,9 @@ class LogStoreImpl final : public LogStore, public LogHost {
   void delete_log(PartitionId partition, AssignmentId assignment, Index applied,
                   env::Done<void> done) override;
   uint64_t disk_bytes() const override { return bytes_; }
+  Duration oldest_write() const override {
+    return writes_.empty() ? Duration{} : world_.loop.now() - writes_.begin()->second;
+  }
   void stop(env::Done<void> done) override;
 
   env::World& world() override { return world_; }
@@ -51,6 +54,11 @@ class LogStoreImpl final : public LogStore, public LogHost {
   Co<void> dispose(const std::string& path, uint64_t bytes, bool reusable) override;
   Co<void> quarantine(const std::string& path, const std::string& name, uint64_t bytes) override;
   Co<bool> lend_reserve() override;
+  uint64_t write_began() override {
+    writes_.emplace_hint(writes_.end(), ++last_write_number_, world_.loop.now());
+    return last_write_number_;
+  }
+  void write_ended(uint64_t write) override { writes_.erase(write); }
   void changed() override;
   Co<void> write_logs() override;
   void attach(LogImpl& log) override;
@@ -100,6 +108,8 @@ class LogStoreImpl final : public LogStore, public LogHost {
   uint64_t quarantine_bytes_ = 0;
   uint64_t reserved_ = 0;  // bytes of the file `reserve`; 0: there is none
   uint64_t bytes_ = 0;
+  std::map<uint64_t, MonotonicTime> writes_;  // under way, in the order of their beginning
+  uint64_t last_write_number_ = 0;
   bool serving_ = false;
   bool read_only_ = false;  // start_serving has found no room
   bool stopping_ = false;

@@ -9,12 +9,15 @@
 #include <optional>
 #include <vector>
 
+#include "src/env/coroutine.h"
 #include "src/env/disk.h"
-#include "src/log/coroutine.h"
 #include "src/log/format.h"
 #include "src/log/index.h"
 
 namespace bascule::log {
+
+using env::call;
+using env::Co;
 
 // Sequential reading of a file through one buffer, by ranges that may be larger than it.
 class FileWindow {

@@ -39,6 +39,7 @@ std::string_view event_kind_name(EventKind kind) {
     case EventKind::recovered_with_loss: return "recovered_with_loss";
     case EventKind::feature_level: return "feature_level";
     case EventKind::setting_changed: return "setting_changed";
+    case EventKind::rescued: return "rescued";
   }
   return "unknown";
 }

@@ -45,8 +45,11 @@ enum class EventKind : uint8_t {
   recovered_with_loss = 12,  // partition, epoch, node: a `memory` partition after a crash of all
   feature_level = 13,        // number: the finalized level
   setting_changed = 14,      // name; detail: its value, empty: the default again
+  // A majority of the controllers was lost for good, and this node went on alone: what had been decided after
+  // entry `number` is forgotten. node; name: the cluster's id before; detail: its id from here on.
+  rescued = 15,
 };
-inline constexpr uint8_t k_event_kinds = 14;
+inline constexpr uint8_t k_event_kinds = 15;
 
 // "leader_changed"; "unknown" for a number that this program has no name for.
 std::string_view event_kind_name(EventKind kind);

@@ -189,7 +189,7 @@ void format_raft_store(env::World& world, DiskStoreOptions options, Uuid storage
   struct Formatting {
     Formatting(env::World& w, DiskStoreOptions o) : files(w, std::move(o)), scope(w.loop) {}
     StoreFiles files;
-    log::CoScope scope;
+    env::CoScope scope;
   };
   auto formatting = std::make_shared<Formatting>(world, std::move(options));
   formatting->scope.spawn<void>(
@@ -208,7 +208,7 @@ void open_raft_store(env::World& world, DiskStoreOptions options, Uuid storage,
     explicit Opening(env::Loop& loop) : scope(loop) {}
     std::unique_ptr<DiskStore> store;
     OpenedStore out;
-    log::CoScope scope;
+    env::CoScope scope;
   };
   auto opening = std::make_shared<Opening>(world.loop);
   opening->store = std::make_unique<DiskStore>(world, std::move(options));

@@ -156,8 +156,9 @@ void RaftDriver::persist(Output& output) {
   ASSERT(output.persist_id > durable_id_ &&
              (persists_.empty() || output.persist_id > persists_.back().persist_id),
          output.persist_id, durable_id_);
-  persists_.push_back({output.persist_id, std::move(output.persist), false, false, false,
-                       std::move(output.after_persist)});
+  persists_.push_back({output.persist_id, std::move(output.persist), loop_.now(), false, false,
+                       false, std::move(output.after_persist)});
+  watch_disk();
   if (!blocked_) submit(persists_.back());
 }
 
@@ -208,14 +209,44 @@ void RaftDriver::release_durable() {
     for (Message& message : pending.messages) sender_.send(std::move(message));
     raft_.persisted(loop_.now(), pending.persist_id);
   }
+  if (stuck_) judge_disk();
+}
+
+void RaftDriver::tell_can_persist() {
+  raft_.set_can_persist(loop_.now(), can_persist());
+  wake();
+}
+
+Duration RaftDriver::oldest_unsynced() const {
+  return persists_.empty() ? Duration{} : loop_.now() - persists_.front().since;
+}
+
+// One timer for all writes: looks when the oldest one will have taken too long, if it is still there.
+void RaftDriver::watch_disk() {
+  if (watch_ || persists_.empty()) return;
+  watch_ = loop_.schedule(persists_.front().since + options_.stuck_disk_after, scope_.wrap([this] {
+    watch_ = {};
+    if (dead_ || stopping_) return;
+    judge_disk();
+    // Else release_durable looks, when the write has ended.
+    if (!stuck_) watch_disk();
+  }));
+}
+
+void RaftDriver::judge_disk() {
+  const bool others = raft_.configuration().voters.size() > 1;
+  const bool stuck = others && oldest_unsynced() >= options_.stuck_disk_after;
+  if (stuck == stuck_ || stopping_) return;
+  stuck_ = stuck;
+  tell_can_persist();
+  if (!stuck_) watch_disk();
 }
 
 // The disk is full. Nothing more is given to it until it has taken what it refused, in order.
 void RaftDriver::block() {
   if (!blocked_) {
     blocked_ = true;
-    raft_.set_can_persist(loop_.now(), false);
-    wake();
+    tell_can_persist();
   }
   if (retry_ || stopping_) return;
   retry_ = loop_.after(options_.no_space_retry, scope_.wrap([this] {
@@ -245,7 +276,7 @@ void RaftDriver::unblock() {
   for (Pending& pending : persists_) {
     if (!pending.durable && !pending.submitted) submit(pending);
   }
-  if (!stopping_) raft_.set_can_persist(loop_.now(), true);
+  if (!stopping_) tell_can_persist();
 }
 
 // --- Apply -----------------------------------------------------------------------------------------

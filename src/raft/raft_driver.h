@@ -61,6 +61,9 @@ struct DriverOptions {
   // A read whose index is known and not reached here by then is refused, `not_leader`: this member does not
   // follow (it is cut off, or no member any more).
   Duration read_wait_max = seconds(2);
+  // A member whose oldest write has not ended for so long does not lead, until it has: the others can, without
+  // its disk. Counts only where there are other voters.
+  Duration stuck_disk_after = seconds(1);
   size_t proposals_max = 100'000;  // that wait for their outcome; beyond: `overloaded`
 };
 
@@ -112,7 +115,9 @@ class RaftDriver {
   bool leads() const { return raft_.role() == Role::leader; }
   MemberId leader() const { return raft_.leader(); }
   Index applied() const { return applied_; }
-  bool can_persist() const { return !blocked_; }
+  bool can_persist() const { return !blocked_ && !stuck_; }
+  // Age of the oldest write that has not ended; 0: there is none.
+  Duration oldest_unsynced() const;
   size_t proposals_waiting() const { return proposals_.size(); }
   size_t reads_waiting() const { return reads_.size() + ready_reads_.size(); }
   size_t persists_waiting() const { return persists_.size(); }
@@ -122,7 +127,8 @@ class RaftDriver {
   // An Output's part that waits for the disk.
   struct Pending {
     uint64_t persist_id = 0;
-    Persist persist;  // kept until it is durable: a full disk gets it again
+    Persist persist;      // kept until it is durable: a full disk gets it again
+    MonotonicTime since;  // given to the store, for the first time
     bool submitted = false;
     bool refused = false;  // `no_space`, the last time
     bool durable = false;  // and something before it is not
@@ -152,6 +158,9 @@ class RaftDriver {
   void submit(Pending& pending);
   void on_persisted(uint64_t persist_id, const Status& status);
   void release_durable();
+  void tell_can_persist();
+  void watch_disk();
+  void judge_disk();
   void block();
   void resubmit();
   void unblock();
@@ -191,8 +200,10 @@ class RaftDriver {
   uint64_t durable_id_ = 0;       // this and all before it are durable
   size_t in_flight_ = 0;          // given to the store and not answered
   bool blocked_ = false;          // the disk is full: nothing new is given to it
+  bool stuck_ = false;            // a write has been under way for stuck_disk_after
   bool urgent_ = false;
   env::TimerId retry_;
+  env::TimerId watch_;  // for the oldest write
 
   std::deque<Application> to_apply_;
   Index applied_;

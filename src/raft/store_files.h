@@ -15,15 +15,15 @@
 #include <utility>
 #include <vector>
 
+#include "src/env/coroutine.h"
 #include "src/env/world.h"
-#include "src/log/coroutine.h"
 #include "src/raft/disk_store.h"
 #include "src/raft/store_format.h"
 
 namespace bascule::raft {
 
-using log::call;
-using log::Co;
+using env::call;
+using env::Co;
 
 inline constexpr size_t k_places = 2;
 

@@ -118,9 +118,9 @@ class DiskStore final : public Store {
   bool mark_due_ = false;
   bool awake_ = false;  // write_queue is going to run, or runs
   bool stopping_ = false;
-  log::CoMutex snapshotting_;
+  env::CoMutex snapshotting_;
   env::Scope alive_;
-  log::CoScope scope_;
+  env::CoScope scope_;
 };
 
 // As persisted after it: a term never goes back, and its vote is never another one.

@@ -137,7 +137,7 @@ class BrokerHarness {
   template <class T, class F>
   Result<T> call(F begin) {
     auto answer = std::make_shared<std::optional<Result<T>>>();
-    in_turn([&] { begin([answer](Result<T> r) { *answer = std::move(r); }); });
+    in_turn([&] { begin([answer](Result<T> r) { answer->emplace(std::move(r)); }); });
     run_until([&] { return answer->has_value() || !node.alive(); });
     if (!answer->has_value()) return fail(Errc::connection_lost, "the process died");
     return std::move(**answer);

@@ -88,22 +88,18 @@ TEST_F(BrokerTest, a_created_stream_is_ready_and_described) {
     EXPECT_EQ(p.hw, Offset(0));
   }
   ASSERT_TRUE(h_.publish(created->id, {"a", "b"}, {.partition = 2}).has_value());
-  const auto described = h_.call<StreamStatus>([&](Done<StreamStatus> done) {
-    h_.broker().describe_stream({}, {.id = {}, .name = "orders"}, std::move(done));
+  const auto described = h_.call<DescribedStream>([&](Done<DescribedStream> done) {
+    h_.broker().describe_stream({}, {.id = {}, .name = "orders"}, {}, std::move(done));
   });
   ASSERT_TRUE(described.has_value());
-  EXPECT_EQ(described->id, created->id);
-  EXPECT_EQ(described->partitions[2].hw, Offset(2));
-  EXPECT_EQ(described->partitions[2].leo, Offset(2));
-  std::vector<StreamStatus> listed;
-  h_.in_turn([&] {
-    h_.broker().list_streams({}, [&](const Result<std::vector<StreamStatus>>& r) {
-      if (r.has_value()) listed = *r;
-    });
-  });
-  h_.run_until([&] { return !listed.empty(); });
-  ASSERT_EQ(listed.size(), 1u);
-  EXPECT_EQ(listed.front().config, h_.config("orders", 3));
+  EXPECT_EQ(described->stream.id, created->id);
+  EXPECT_EQ(described->stream.partitions[2].hw, Offset(2));
+  EXPECT_EQ(described->stream.partitions[2].leo, Offset(2));
+  const auto listed = h_.call<StreamList>(
+      [&](Done<StreamList> done) { h_.broker().list_streams({}, {}, std::move(done)); });
+  ASSERT_TRUE(listed.has_value());
+  ASSERT_EQ(listed->streams.size(), 1u);
+  EXPECT_EQ(listed->streams.front().config, h_.config("orders", 3));
 }
 
 TEST_F(BrokerTest, a_deleted_stream_ends_subscriptions_and_its_id_is_never_served_again) {

@@ -178,20 +178,41 @@ void FakeApi::create_stream(const broker::Principal& who, broker::CreateStream r
   later<broker::StreamStatus>(std::move(done), status(id));
 }
 
-void FakeApi::list_streams(const broker::Principal&,
-                           env::Done<std::vector<broker::StreamStatus>> done) {
-  std::vector<broker::StreamStatus> out;
-  for (const auto& [id, config] : streams_) out.push_back(status(id));
-  later<std::vector<broker::StreamStatus>>(std::move(done), std::move(out));
+void FakeApi::list_streams(const broker::Principal&, broker::MetadataRead read,
+                           env::Done<broker::StreamList> done) {
+  max_ages.push_back(read.max_age);
+  broker::StreamList out;
+  out.as_of = as_of;
+  for (const auto& [id, config] : streams_) out.streams.push_back(status(id));
+  later<broker::StreamList>(std::move(done), std::move(out));
 }
 
 void FakeApi::describe_stream(const broker::Principal&, broker::StreamRef ref,
-                              env::Done<broker::StreamStatus> done) {
+                              broker::MetadataRead read, env::Done<broker::DescribedStream> done) {
+  max_ages.push_back(read.max_age);
   for (const auto& [id, config] : streams_) {
     if (id == ref.id || config.name == ref.name)
-      return later<broker::StreamStatus>(std::move(done), status(id));
+      return later<broker::DescribedStream>(std::move(done),
+                                            broker::DescribedStream{status(id), as_of});
   }
-  later<broker::StreamStatus>(std::move(done), fail(Errc::unknown_stream, ref.name));
+  later<broker::DescribedStream>(std::move(done), fail(Errc::unknown_stream, ref.name));
+}
+
+void FakeApi::decide_cluster(const broker::Principal&, broker::ClusterDecision decision,
+                             env::Done<void> done) {
+  decisions.push_back(std::move(decision));
+  later<void>(std::move(done), {});
+}
+
+void FakeApi::allocate_producer(const broker::Principal&, MonotonicTime,
+                                env::Done<ProducerId> done) {
+  later<ProducerId>(std::move(done), ProducerId(++last_producer_));
+}
+
+void FakeApi::read_events(const broker::Principal&, broker::ReadEvents request,
+                          env::Done<broker::EventsPage> done) {
+  last_read_events = request;
+  later<broker::EventsPage>(std::move(done), events);
 }
 
 void FakeApi::delete_stream(const broker::Principal&, StreamId stream, env::Done<void> done) {
@@ -199,7 +220,9 @@ void FakeApi::delete_stream(const broker::Principal&, StreamId stream, env::Done
   later<void>(std::move(done), known ? Status{} : Status(fail(Errc::unknown_stream)));
 }
 
-void FakeApi::cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) {
+void FakeApi::cluster_status(const broker::Principal&, broker::MetadataRead read,
+                             env::Done<broker::ClusterStatus> done) {
+  max_ages.push_back(read.max_age);
   later<broker::ClusterStatus>(std::move(done), cluster);
 }
 

@@ -62,16 +62,28 @@ class FakeApi final : public broker::Api {
 
   broker::ClusterStatus cluster;                       // what cluster_status() answers
   std::vector<broker::ClusterChange> cluster_changes;  // as they came
+  std::vector<broker::ClusterDecision> decisions;
+  std::vector<Duration> max_ages;                    // of the reads of metadata, as they came
+  broker::AsOf as_of{Index(17), milliseconds(250)};  // what those answer
+  broker::EventsPage events;                         // what read_events() answers
+  std::optional<broker::ReadEvents> last_read_events;
 
   // --- broker::Api
   void create_stream(const broker::Principal&, broker::CreateStream request,
                      env::Done<broker::StreamStatus> done) override;
-  void list_streams(const broker::Principal&,
-                    env::Done<std::vector<broker::StreamStatus>> done) override;
-  void describe_stream(const broker::Principal&, broker::StreamRef ref,
-                       env::Done<broker::StreamStatus> done) override;
+  void list_streams(const broker::Principal&, broker::MetadataRead read,
+                    env::Done<broker::StreamList> done) override;
+  void describe_stream(const broker::Principal&, broker::StreamRef ref, broker::MetadataRead read,
+                       env::Done<broker::DescribedStream> done) override;
   void delete_stream(const broker::Principal&, StreamId stream, env::Done<void> done) override;
-  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) override;
+  void cluster_status(const broker::Principal&, broker::MetadataRead read,
+                      env::Done<broker::ClusterStatus> done) override;
+  void decide_cluster(const broker::Principal&, broker::ClusterDecision decision,
+                      env::Done<void> done) override;
+  void allocate_producer(const broker::Principal&, MonotonicTime,
+                         env::Done<ProducerId> done) override;
+  void read_events(const broker::Principal&, broker::ReadEvents request,
+                   env::Done<broker::EventsPage> done) override;
   void change_cluster(const broker::Principal&, broker::ClusterChange request,
                       env::Done<void> done) override;
   void publish(const broker::Principal&, broker::Publish request,
@@ -96,6 +108,7 @@ class FakeApi final : public broker::Api {
 
   env::Loop& loop_;
   uint64_t last_stream_ = 0;
+  uint64_t last_producer_ = 0;
   std::map<StreamId, model::StreamConfig> streams_;
   std::map<PartitionId, Log> logs_;
   bool holding_ = false;

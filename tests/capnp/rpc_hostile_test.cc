@@ -127,7 +127,7 @@ TEST(RpcHostile, the_client_library_reports_a_wrong_token_at_once) {
   RpcWorld world(1, {.token = "sesame"});
   world.client_program->make({.token = "wrong"});
   const auto begin = world.sim.now();
-  const auto listed = world.wait<std::vector<broker::StreamStatus>>(
+  const auto listed = world.wait<broker::StreamList>(
       [&](auto done) { world.client().list_streams(std::move(done)); });
   ASSERT_FALSE(listed);
   EXPECT_EQ(listed.error().code, Errc::unauthenticated);

@@ -49,20 +49,22 @@ TEST(Rpc, a_stream_is_created_described_listed_and_deleted) {
   EXPECT_EQ(made->partitions[2].hw, Offset(5));
   EXPECT_EQ(made->partitions[2].leo, std::nullopt);
 
-  const auto described = world.wait<StreamStatus>(
+  const auto described = world.wait<broker::DescribedStream>(
       [&](auto done) { world.client().describe_stream("orders", std::move(done)); });
   ASSERT_TRUE(described);
-  EXPECT_EQ(described->partitions, made->partitions);
+  EXPECT_EQ(described->stream.partitions, made->partitions);
+  EXPECT_EQ(described->as_of, world.api().as_of);
 
-  const auto listed = world.wait<std::vector<StreamStatus>>(
+  const auto listed = world.wait<broker::StreamList>(
       [&](auto done) { world.client().list_streams(std::move(done)); });
   ASSERT_TRUE(listed);
-  ASSERT_EQ(listed->size(), 1u);
-  EXPECT_EQ(listed->front().config, config);
+  ASSERT_EQ(listed->streams.size(), 1u);
+  EXPECT_EQ(listed->streams.front().config, config);
+  EXPECT_EQ(listed->as_of, world.api().as_of);
 
   ASSERT_TRUE(world.wait<void>(
       [&](auto done) { world.client().delete_stream("orders", std::move(done)); }));
-  const auto gone = world.wait<StreamStatus>(
+  const auto gone = world.wait<broker::DescribedStream>(
       [&](auto done) { world.client().describe_stream("orders", std::move(done)); });
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, Errc::unknown_stream);
@@ -71,12 +73,13 @@ TEST(Rpc, a_stream_is_created_described_listed_and_deleted) {
 TEST(Rpc, a_long_list_of_streams_comes_in_pages_and_whole) {
   RpcWorld world;
   for (int i = 0; i < 2500; ++i) world.api().add_stream("s" + std::to_string(i), 1 + i % 7);
-  const auto listed = world.wait<std::vector<StreamStatus>>(
+  const auto listed = world.wait<broker::StreamList>(
       [&](auto done) { world.client().list_streams(std::move(done)); });
   ASSERT_TRUE(listed) << listed.error().to_string();
-  ASSERT_EQ(listed->size(), 2500u);
-  for (size_t i = 1; i < listed->size(); ++i)
-    EXPECT_LT((*listed)[i - 1].config.name, (*listed)[i].config.name);
+  const std::vector<StreamStatus>& streams = listed->streams;
+  ASSERT_EQ(streams.size(), 2500u);
+  for (size_t i = 1; i < streams.size(); ++i)
+    EXPECT_LT(streams[i - 1].config.name, streams[i].config.name);
 }
 
 TEST(Rpc, published_records_come_back_in_order_whatever_the_network_splits) {

@@ -207,10 +207,29 @@ TEST(Client, a_publisher_may_be_dropped_inside_its_own_completion) {
   EXPECT_EQ(answered, 1);
 }
 
+TEST(Client, batches_carry_the_producers_id_and_count_the_records_of_their_partition) {
+  ClientWorld world;
+  world.add_stream("s", 1);
+  const auto publisher = world.client->publisher("s", {});
+  uint32_t expected = 0;
+  for (const uint32_t count : {1, 3, 2}) {
+    for (uint32_t i = 0; i < count; ++i) publish(*publisher, "b");
+    PublishCall call = world.next_publish();
+    const auto header = model::decode_batch_header(call.request.batch.view(), 0);
+    ASSERT_TRUE(header.has_value());
+    EXPECT_EQ(header->record_count, count);
+    EXPECT_EQ(header->producer, ProducerId(1));
+    EXPECT_EQ(header->base_sequence, expected);
+    expected += count;
+    ack(call, expected);
+    world.run(milliseconds(1));
+  }
+}
+
 TEST(Client, the_servers_are_tried_in_turn) {
   ClientWorld world({.servers = {k_first, k_second}});
   world.transport->refuse(k_first, Errc::connection_refused, 100);
-  const auto listed = world.wait<std::vector<StreamStatus>>(
+  const auto listed = world.wait<broker::StreamList>(
       [&](auto done) { world.client->list_streams(std::move(done)); });
   EXPECT_TRUE(listed);
   EXPECT_EQ(world.transport->connects, (std::vector<env::Address>{k_first, k_second}));
@@ -218,11 +237,11 @@ TEST(Client, the_servers_are_tried_in_turn) {
 
 TEST(Client, a_broken_connection_is_made_anew) {
   ClientWorld world;
-  ASSERT_TRUE(world.wait<std::vector<StreamStatus>>(
+  ASSERT_TRUE(world.wait<broker::StreamList>(
       [&](auto done) { world.client->list_streams(std::move(done)); }));
   world.transport->break_off(k_first);
   world.run(milliseconds(1));
-  ASSERT_TRUE(world.wait<std::vector<StreamStatus>>(
+  ASSERT_TRUE(world.wait<broker::StreamList>(
       [&](auto done) { world.client->list_streams(std::move(done)); }));
   EXPECT_EQ(world.transport->connects.size(), 2u);
 }
@@ -231,7 +250,7 @@ TEST(Client, nobody_there_is_reported_after_the_connect_timeout) {
   ClientWorld world({.servers = {k_first}, .connect_timeout = seconds(3)});
   world.transport->refuse(k_first, Errc::connection_refused, 1'000'000);
   const auto begin = world.sim.now();
-  const auto listed = world.wait<std::vector<StreamStatus>>(
+  const auto listed = world.wait<broker::StreamList>(
       [&](auto done) { world.client->list_streams(std::move(done)); });
   ASSERT_FALSE(listed);
   EXPECT_EQ(listed.error().code, Errc::connection_refused);

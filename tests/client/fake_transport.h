@@ -28,6 +28,12 @@ struct SubscribeCall {
   Answer<broker::SubscribeStarted> done;
 };
 
+struct EventsCall {
+  env::Address to;
+  broker::ReadEvents request;
+  Answer<broker::EventsPage> done;
+};
+
 class FakeTransport final : public Transport {
  public:
   explicit FakeTransport(env::Loop& loop) : loop_(loop) {}
@@ -41,6 +47,7 @@ class FakeTransport final : public Transport {
   std::map<std::string, StreamInfo> streams;
   std::deque<PublishCall> publishes;
   std::deque<SubscribeCall> subscribes;
+  std::deque<EventsCall> event_reads;
   // Errors of delete_stream, one each.
   std::deque<Errc> delete_failures;
   int describes = 0;
@@ -87,12 +94,13 @@ class FakeConnection final : public Connection {
     transport_.streams[request.config.name] = info;
     post(std::move(done), std::expected<StreamInfo, Failure>(info));
   }
-  void list_streams(MonotonicTime, Answer<std::vector<broker::StreamStatus>> done) override {
-    std::vector<broker::StreamStatus> out;
-    for (const auto& [name, info] : transport_.streams) out.push_back(info.status);
-    post(std::move(done), std::expected<std::vector<broker::StreamStatus>, Failure>(out));
+  void list_streams(broker::MetadataRead, Answer<broker::StreamList> done) override {
+    broker::StreamList out;
+    for (const auto& [name, info] : transport_.streams) out.streams.push_back(info.status);
+    post(std::move(done), std::expected<broker::StreamList, Failure>(out));
   }
-  void describe_stream(broker::StreamRef ref, MonotonicTime, Answer<StreamInfo> done) override {
+  void describe_stream(broker::StreamRef ref, broker::MetadataRead,
+                       Answer<StreamInfo> done) override {
     ++transport_.describes;
     const auto it = transport_.streams.find(ref.name);
     std::expected<StreamInfo, Failure> result =
@@ -109,7 +117,16 @@ class FakeConnection final : public Connection {
     }
     post(std::move(done), std::move(result));
   }
-  void cluster_status(MonotonicTime, Answer<broker::ClusterStatus> done) override {
+  void decide_cluster(broker::ClusterDecision, MonotonicTime, Answer<void> done) override {
+    post(std::move(done), std::expected<void, Failure>{});
+  }
+  void allocate_producer(MonotonicTime, Answer<ProducerId> done) override {
+    post(std::move(done), std::expected<ProducerId, Failure>{ProducerId(1)});
+  }
+  void read_events(broker::ReadEvents request, Answer<broker::EventsPage> done) override {
+    transport_.event_reads.push_back({address_, request, alive_.wrap(std::move(done))});
+  }
+  void cluster_status(broker::MetadataRead, Answer<broker::ClusterStatus> done) override {
     post(std::move(done), std::expected<broker::ClusterStatus, Failure>{broker::ClusterStatus{}});
   }
   void change_cluster(broker::ClusterChange, MonotonicTime, Answer<void> done) override {

@@ -159,5 +159,35 @@ TEST(MetadataTable,
   EXPECT_EQ(c.p(s).version, v.next());
 }
 
+TEST(ResignLeaderships,
+     what_another_in_sync_broker_could_lead_is_led_by_that_one_and_the_rest_stays) {
+  Cluster c;
+  for (uint32_t n : {1, 2, 3}) c.start(n);
+  const StreamId shared = c.create(stream_config("shared", 1, 3, 2));
+  const NodeId stuck = c.p(shared).leader;
+  // Only the stuck one is left in the ISR of this one.
+  StreamId alone;
+  for (int i = 0; !alone && i < 3; ++i) {
+    const StreamId s = c.create(stream_config("alone" + std::to_string(i), 1, 1, 1));
+    if (c.p(s).leader == stuck) alone = s;
+  }
+  ASSERT_TRUE(alone);
+  const uint32_t next = stuck.value % 3 + 1;
+  c.start(next, {c.suspect(shared, next, 1, 4)});  // it may lack something
+  const NodeId good(next % 3 + 1);
+  const Epoch epoch = c.p(shared).epoch;
+  const std::vector<NodeId> isr = c.p(shared).isr;
+
+  EXPECT_TRUE(c.table.can_resign(stuck));
+  const Applied a = c.apply(ResignLeaderships{stuck, c.recorded(stuck.value)});
+  EXPECT_EQ(std::get<ResignLeadershipsOutcome>(*a.outcome).moved, 1u);
+  EXPECT_EQ(c.p(shared).leader, good);
+  EXPECT_GT(c.p(shared).epoch, epoch);
+  EXPECT_EQ(c.p(shared).isr, isr) << "what it holds is still needed";
+  EXPECT_EQ(c.p(alone).leader, stuck) << "nobody else has it";
+  EXPECT_FALSE(c.table.can_resign(stuck));
+  EXPECT_EQ(c.refused(ResignLeaderships{good, c.recorded(good.value).next()}), Errc::fenced);
+}
+
 }  // namespace
 }  // namespace bascule::controller

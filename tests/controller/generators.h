@@ -32,7 +32,7 @@ class CommandGenerator {
   CommandGenerator(Prng random, uint32_t nodes) : random_(random), nodes_(nodes) {}
 
   Command next(const MetadataTable& table) {
-    switch (random_.below(16)) {
+    switch (random_.below(18)) {
       case 0:
       case 1: return registration(table);
       case 2:
@@ -49,6 +49,7 @@ class CommandGenerator {
       case 13: return level(table);
       case 14: return setting();
       case 15: return producer_ids(table);
+      case 16: return resign(table);
       default: return unclean(table);
     }
   }
@@ -175,6 +176,10 @@ class CommandGenerator {
   Command producer_ids(const MetadataTable& table) {
     const NodeId node = any_node();
     return AllocateProducerIds{node, mostly(recorded(table, node)), random_.below(1000)};
+  }
+  Command resign(const MetadataTable& table) {
+    const NodeId node = any_node();
+    return ResignLeaderships{node, mostly(recorded(table, node))};
   }
   Command unclean(const MetadataTable& table) {
     ElectUnclean c;

@@ -81,10 +81,11 @@ TEST(TableDifference, equal_states_differ_in_nothing) {
 TEST(TableDifference, events_that_no_snapshot_keeps_are_told_as_a_gap) {
   MetadataState before;
   MetadataState after;
-  for (uint32_t i = 1; i <= k_events_kept + 5; ++i)
+  constexpr size_t k_fit = k_event_bytes_kept / k_event_cost_min;
+  for (uint32_t i = 1; i <= k_fit + 5; ++i)
     append_event(after.events, {.position = {Index(i), 1}, .kind = EventKind::broker_fenced});
   EXPECT_TRUE(missed_events(before, after).gap);
-  EXPECT_EQ(missed_events(before, after).events.size(), k_events_kept);
+  EXPECT_EQ(missed_events(before, after).events.size(), k_fit);
 }
 
 }  // namespace

@@ -63,19 +63,32 @@ class FakeBroker final : public broker::Api {
         broker::StreamStatus{
             .id = id, .config = request.config, .created = {}, .partitions = {}, .warnings = {}});
   }
-  void list_streams(const broker::Principal&,
-                    env::Done<std::vector<broker::StreamStatus>> done) override {
-    later<std::vector<broker::StreamStatus>>(std::move(done), std::vector<broker::StreamStatus>{});
+  void list_streams(const broker::Principal&, broker::MetadataRead,
+                    env::Done<broker::StreamList> done) override {
+    later<broker::StreamList>(std::move(done), broker::StreamList{});
   }
-  void describe_stream(const broker::Principal&, broker::StreamRef,
-                       env::Done<broker::StreamStatus> done) override {
-    later<broker::StreamStatus>(std::move(done), fail(Errc::unknown_stream));
+  void describe_stream(const broker::Principal&, broker::StreamRef, broker::MetadataRead,
+                       env::Done<broker::DescribedStream> done) override {
+    later<broker::DescribedStream>(std::move(done), fail(Errc::unknown_stream));
   }
   void delete_stream(const broker::Principal&, StreamId stream, env::Done<void> done) override {
     remove_stream(stream);
     later<void>(std::move(done), {});
   }
-  void cluster_status(const broker::Principal&, env::Done<broker::ClusterStatus> done) override {
+  void decide_cluster(const broker::Principal&, broker::ClusterDecision,
+                      env::Done<void> done) override {
+    later<void>(std::move(done), fail(Errc::not_leader));
+  }
+  void allocate_producer(const broker::Principal&, MonotonicTime,
+                         env::Done<ProducerId> done) override {
+    later<ProducerId>(std::move(done), fail(Errc::not_leader));
+  }
+  void read_events(const broker::Principal&, broker::ReadEvents,
+                   env::Done<broker::EventsPage> done) override {
+    later<broker::EventsPage>(std::move(done), fail(Errc::not_leader));
+  }
+  void cluster_status(const broker::Principal&, broker::MetadataRead,
+                      env::Done<broker::ClusterStatus> done) override {
     later<broker::ClusterStatus>(std::move(done), broker::ClusterStatus{});
   }
   void change_cluster(const broker::Principal&, broker::ClusterChange,

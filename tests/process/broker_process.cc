@@ -82,12 +82,12 @@ TemporaryDirectory::~TemporaryDirectory() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-CommandResult run_bascule(const std::vector<std::string>& arguments, const std::string& input) {
-  const TemporaryDirectory files;
-  const std::string in_name = files.path() + "/in";
-  std::ofstream(in_name, std::ios::binary) << input;
+namespace {
+
+// Starts the program with the files `in`, `out` and `error` of the directory; the first must be there.
+pid_t spawn_with_files(const std::vector<std::string>& arguments, const std::string& directory) {
   const auto open_file = [&](const std::string& name, int flags) {
-    const int fd = open((files.path() + "/" + name).c_str(), flags | O_CLOEXEC, 0600);
+    const int fd = open((directory + "/" + name).c_str(), flags | O_CLOEXEC, 0600);
     if (fd < 0) throw std::runtime_error("cannot open " + name);
     return fd;
   };
@@ -98,12 +98,40 @@ CommandResult run_bascule(const std::vector<std::string>& arguments, const std::
   close(in);
   close(out);
   close(error);
+  return pid;
+}
+
+}  // namespace
+
+CommandResult run_bascule(const std::vector<std::string>& arguments, const std::string& input) {
+  const TemporaryDirectory files;
+  std::ofstream(files.path() + "/in", std::ios::binary) << input;
+  const pid_t pid = spawn_with_files(arguments, files.path());
   CommandResult result;
   result.exit_status = wait_for(pid);
   result.out = read_whole(files.path() + "/out");
   result.error = read_whole(files.path() + "/error");
   return result;
 }
+
+RunningCommand::RunningCommand(const std::vector<std::string>& arguments) {
+  std::ofstream(files_.path() + "/in", std::ios::binary).flush();
+  pid_ = spawn_with_files(arguments, files_.path());
+}
+
+RunningCommand::~RunningCommand() {
+  kill(pid_, SIGKILL);
+  (void)wait_for(pid_);
+}
+
+std::vector<std::string> RunningCommand::lines() const {
+  std::istringstream out(read_whole(files_.path() + "/out"));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(out, line) && !out.eof();) lines.push_back(line);
+  return lines;
+}
+
+std::string RunningCommand::error() const { return read_whole(files_.path() + "/error"); }
 
 BrokerProcess::BrokerProcess(std::string data, std::vector<std::string> arguments)
     : data_(std::move(data)), arguments_(std::move(arguments)), error_file_(data_ + ".stderr") {}

@@ -31,6 +31,23 @@ struct CommandResult {
 // Runs build/…/bin/bascule with the arguments and `input` on its standard input, to its end.
 CommandResult run_bascule(const std::vector<std::string>& arguments, const std::string& input = {});
 
+// The program with a command that does not end by itself, until this goes.
+class RunningCommand {
+ public:
+  explicit RunningCommand(const std::vector<std::string>& arguments);
+  ~RunningCommand();  // kills it
+  RunningCommand(const RunningCommand&) = delete;
+  RunningCommand& operator=(const RunningCommand&) = delete;
+
+  // Whole lines of standard output so far.
+  std::vector<std::string> lines() const;
+  std::string error() const;
+
+ private:
+  TemporaryDirectory files_;
+  pid_t pid_ = -1;
+};
+
 class BrokerProcess {
  public:
   // Nothing is started yet. `data` is the data directory.

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <stdexcept>
 #include <string_view>
 
@@ -77,6 +78,15 @@ BrokerProcess& ClusterProcesses::add_joining() {
   nodes_.push_back({directory_.path() + "/node" + std::to_string(number), local_port(), nullptr});
   make_node(number, {"--seeds", seeds});
   return node(number);
+}
+
+void ClusterProcesses::join(uint32_t number, uint32_t seed) {
+  make_node(number, {"--seeds", peers(seed)});
+}
+
+void ClusterProcesses::wipe_and_join(uint32_t number, uint32_t seed) {
+  std::filesystem::remove_all(data(number));
+  join(number, seed);
 }
 
 bool ClusterProcesses::start_all() {

@@ -32,6 +32,10 @@ class ClusterProcesses {
   bool start_all();
   // One more, that joins. Not started.
   BrokerProcess& add_joining();
+  // The broker's directory is no more; it is to join whoever listens where node `seed` does. Not started.
+  void wipe_and_join(uint32_t number, uint32_t seed);
+  // The same with its directory as it is.
+  void join(uint32_t number, uint32_t seed);
   BrokerProcess& node(uint32_t number) { return *nodes_.at(number - 1).process; }
   const std::string& data(uint32_t number) const { return nodes_.at(number - 1).data; }
   const std::string& peers(uint32_t number) const { return nodes_.at(number - 1).peers; }
@@ -40,6 +44,8 @@ class ClusterProcesses {
 
   // Runs a command against any of the running brokers.
   CommandResult command(std::vector<std::string> arguments, const std::string& input = {}) const;
+  // RPC addresses of the running brokers, for --server.
+  std::string servers() const;
   // `cluster status --json`, asked for up to ten seconds until it is healthy; the last answer.
   nlohmann::json healthy_status() const;
   // The number of the broker that leads the metadata; 0: none within ten seconds.
@@ -52,7 +58,6 @@ class ClusterProcesses {
     std::unique_ptr<BrokerProcess> process;
   };
 
-  std::string servers() const;
   void make_node(uint32_t number, std::vector<std::string> membership);
 
   TemporaryDirectory directory_;

@@ -84,6 +84,16 @@ class Driver : public ::testing::Test, public Sender, public StateMachine {
     ASSERT_TRUE(driver_->leads());
   }
 
+  void lead_three() {
+    start(3);
+    run(milliseconds(200));  // asks for pre-votes
+    receive(2, Term(1), VoteResponse{.pre = true, .granted = true});
+    answer_all();
+    receive(2, Term(2), VoteResponse{.granted = true});
+    answer_all();
+    ASSERT_TRUE(driver_->leads());
+  }
+
   void send(Message message) override { sent_.push_back(std::move(message)); }
   Status restore(Index index, const Slice&) override {
     applied_ = index;
@@ -213,13 +223,7 @@ TEST_F(Driver, a_refused_write_does_not_take_a_later_term_back) {
 }
 
 TEST_F(Driver, a_proposal_is_unknown_once_leadership_is_lost) {
-  start(3);
-  run(milliseconds(200));  // asks for pre-votes
-  receive(2, Term(1), VoteResponse{.pre = true, .granted = true});
-  answer_all();
-  receive(2, Term(2), VoteResponse{.granted = true});
-  answer_all();
-  ASSERT_TRUE(driver_->leads());
+  lead_three();
   const auto outcome = propose("a");
   run();
   receive(3, Term(9), AppendRequest{.prev_index = Index(1), .prev_term = Term(1)});
@@ -272,6 +276,46 @@ TEST_F(Driver, a_stop_answers_all_and_waits_for_the_disk) {
   const auto late = propose("b");
   run();
   EXPECT_EQ((*late)->error().code, Errc::stopping);
+}
+
+TEST_F(Driver,
+       a_leader_whose_disk_is_stuck_hands_over_and_leads_again_only_when_its_write_has_ended) {
+  lead_three();
+  const auto outcome = propose("a");
+  run();
+  ASSERT_GT(waiting(), 0u);
+  const auto heard = [this] {
+    // The others are there all the time.
+    receive(2, driver_->machine().term(), AppendResponse{.accepted = true, .index = Index(1)});
+  };
+  for (int i = 0; i < 90 && driver_->leads(); ++i) {
+    EXPECT_LT(driver_->oldest_unsynced(), seconds(1));
+    heard();
+    run(milliseconds(10));
+  }
+  for (int i = 0; i < 20 && driver_->leads(); ++i) {
+    heard();
+    run(milliseconds(10));
+  }
+  EXPECT_FALSE(driver_->leads());
+  EXPECT_GE(driver_->oldest_unsynced(), seconds(1));
+  EXPECT_FALSE(driver_->can_persist());
+  run(seconds(5));
+  EXPECT_NE(driver_->machine().role(), Role::candidate) << "it does not stand";
+  answer_all();
+  EXPECT_TRUE(driver_->can_persist());
+  EXPECT_EQ(driver_->oldest_unsynced(), Duration{});
+}
+
+TEST_F(Driver, a_lone_voter_with_a_stuck_disk_goes_on_to_lead_for_nobody_else_can) {
+  lead_alone();
+  const auto outcome = propose("a");
+  run(seconds(5));
+  EXPECT_TRUE(driver_->leads());
+  EXPECT_GE(driver_->oldest_unsynced(), seconds(1));
+  answer_all();
+  ASSERT_TRUE(outcome->has_value());
+  EXPECT_TRUE((*outcome)->has_value());
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
-// Coroutines over the completion-based interfaces, for the log's long sequences of disk operations
-// (recovery, rolls, truncation), which as nested callbacks nobody could check.
+// Coroutines over the completion-based interfaces, for long sequences of operations (recovery, rolls,
+// truncation, the start of a controller), which as nested callbacks nobody could check.
 //
 // `Co<T>` is a lazy coroutine that gives a Result<T>; `co_await`ing one runs it. `call<T>(f)` awaits one
 // operation: `f` is given its completion. A tree of them hangs below one root, started by
 // `CoScope::spawn`. Destroying the scope destroys its roots, whatever they wait for; a completion that
 // is dropped without being called (the file was closed, the process died) destroys its root as well.
-// A scope is never destroyed from inside one of its coroutines: completions that leave the log are
-// called after their root has ended.
+// A scope is never destroyed from inside one of its coroutines: completions that leave the owner
+// are called after their root has ended.
 //
 // g++ 12 copies the temporaries of a full expression with co_await bit by bit into the frame. So
 // closures given to `call` capture by reference, and coroutines that are awaited take named objects by
@@ -24,7 +24,7 @@
 #include "src/base/result.h"
 #include "src/env/loop.h"
 
-namespace bascule::log {
+namespace bascule::env {
 
 namespace co_detail {
 
@@ -32,8 +32,8 @@ struct Root {
   bool alive = true;
   bool starting = true;
   std::coroutine_handle<> frame;
-  env::Loop* loop = nullptr;
-  env::Task after;  // tells the caller of spawn, once the frame is gone
+  Loop* loop = nullptr;
+  Task after;  // tells the caller of spawn, once the frame is gone
 
   void kill() {
     if (!std::exchange(alive, false)) return;
@@ -118,7 +118,7 @@ class Call {
   void await_suspend(std::coroutine_handle<P> frame) {
     // The operation may drop its completion at once, and this object with it.
     F start = std::move(start_);
-    start(env::Done<T>(Resume<T>(frame.promise().root, frame, &result_)));
+    start(Done<T>(Resume<T>(frame.promise().root, frame, &result_)));
   }
   Result<T> await_resume() { return std::move(*result_); }
 
@@ -168,7 +168,7 @@ class [[nodiscard]] Co {
 // Owns the roots that run for one object; its last member.
 class CoScope {
  public:
-  explicit CoScope(env::Loop& loop) : loop_(loop) {}
+  explicit CoScope(Loop& loop) : loop_(loop) {}
   CoScope(const CoScope&) = delete;
   CoScope& operator=(const CoScope&) = delete;
   ~CoScope() {
@@ -177,7 +177,7 @@ class CoScope {
 
   // Runs `co` up to its first wait; `done` is called once, in a later turn, unless the scope ends first.
   template <class T>
-  void spawn(Co<T> co, env::Done<T> done) {
+  void spawn(Co<T> co, Done<T> done) {
     std::erase_if(roots_, [](const co_detail::RootRef& root) { return !root->alive; });
     auto root = std::make_shared<co_detail::Root>();
     root->loop = &loop_;
@@ -191,23 +191,23 @@ class CoScope {
 
  private:
   template <class T>
-  static co_detail::RootCo run(co_detail::RootRef root, Co<T> co, env::Done<T> done) {
+  static co_detail::RootCo run(co_detail::RootRef root, Co<T> co, Done<T> done) {
     Result<T> result = co_await co;
     root->after = [done = std::move(done), result = std::move(result)]() mutable {
       if (done) done(std::move(result));
     };
   }
 
-  env::Loop& loop_;
+  Loop& loop_;
   std::vector<co_detail::RootRef> roots_;
 };
 
 // Lets one coroutine at a time pass, in the order of their asking.
 class CoMutex {
  public:
-  explicit CoMutex(env::Loop& loop) : loop_(loop) {}
+  explicit CoMutex(Loop& loop) : loop_(loop) {}
   auto lock() {
-    return call<void>([this](env::Done<void> done) {
+    return call<void>([this](Done<void> done) {
       if (held_) {
         waiting_.push_back(std::move(done));
         return;
@@ -221,15 +221,15 @@ class CoMutex {
       held_ = false;
       return;
     }
-    env::Done<void> next = std::move(waiting_.front());
+    Done<void> next = std::move(waiting_.front());
     waiting_.pop_front();
     loop_.post([next = std::move(next)]() mutable { next({}); });
   }
 
  private:
-  env::Loop& loop_;
+  Loop& loop_;
   bool held_ = false;
-  std::deque<env::Done<void>> waiting_;
+  std::deque<Done<void>> waiting_;
 };
 
-}  // namespace bascule::log
+}  // namespace bascule::env
