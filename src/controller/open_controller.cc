@@ -161,6 +161,7 @@ struct ControllerOpening {
     if (status) status = co_await write_small(world.disk, "identity", encode_identity(identity));
     if (!status) co_return status;
     controller->identity_ = identity;
+    controller->table_ = MetadataTable(identity.cluster);
     calls.set_cluster(identity.cluster);
     world.trace.message(TraceLevel::info, "controller",
                         "belongs to cluster " + identity.cluster.to_string());
@@ -195,9 +196,11 @@ struct ControllerOpening {
   Co<void> join_raft(raft::OpenedStore&& opened) {
     Controller& c = *controller;
     CommittedEntries& committed = c;
-    c.log_ = std::make_unique<RaftMetadataLog>(
-        world, options.log, raft::MemberId{c.identity_.node, c.identity_.storage},
-        std::move(opened.state), std::move(opened.store), c.peers_.get(), committed);
+    const raft::MemberId self{c.identity_.node, c.identity_.storage};
+    if (options.watcher != nullptr) options.watcher->store_opened(self, opened);
+    c.log_ = std::make_unique<RaftMetadataLog>(world, options.log, self, std::move(opened.state),
+                                               std::move(opened.store), c.peers_.get(), committed);
+    if (options.watcher != nullptr) options.watcher->joined(c);
     c.lend_ = [&c](env::Done<void> done) { c.log_->lend_reserve(std::move(done)); };
     c.active_ = std::make_unique<ActiveController>(world, c);
     c.log_->on_turn([&c] {
