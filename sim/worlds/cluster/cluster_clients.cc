@@ -45,12 +45,12 @@ Seat* ClusterClients::entry(const PlanItem& item) {
       .get();
 }
 
-Seat* ClusterClients::any_broker() {
+Seat* ClusterClients::any_broker(const std::function<bool(NodeId)>& may) {
   const size_t n = story_.seats.size();
   for (size_t i = 0; i < n; ++i) {
     Seat& s = *story_.seats[(turn_ + i) % n];
-    if (s.broker() == nullptr) continue;
-    ++turn_;
+    if (s.broker() == nullptr || (may && !may(s.id()))) continue;
+    turn_ += i + 1;
     return &s;
   }
   return nullptr;
@@ -237,7 +237,7 @@ void ClusterClients::send(ClusterProgram& program, PartitionId partition, const 
 }
 
 void ClusterClients::publish_to(PartitionId partition, std::function<bool(NodeId)> may, Told told) {
-  Seat* through = any_broker();
+  Seat* through = any_broker(may);
   if (through == nullptr) return told(false);
   at_leader(
       *through, partition,

@@ -22,8 +22,8 @@ class ClusterClients {
   using Told = std::function<void(bool)>;
   // A stream of that name comes to be.
   void create(Seat& through, model::StreamConfig config, Told told);
-  // A publish to the partition, through its leader, is acknowledged. False too where the leader is not among
-  // those that `may` names.
+  // A publish to the partition, through its leader, is acknowledged. Asks brokers that `may` names alone; false
+  // too where the leader is none of them.
   void publish_to(PartitionId partition, std::function<bool(NodeId)> may, Told told);
   // All of the partition is read, and held against what was acknowledged.
   void read_whole(PartitionId partition, Told told);
@@ -55,7 +55,7 @@ class ClusterClients {
   template <class F>
   bool ask(Seat& seat, F call);
   Seat* entry(const PlanItem& item);
-  Seat* any_broker();
+  Seat* any_broker(const std::function<bool(NodeId)>& may = nullptr);
   std::optional<PartitionId> partition_of(const PlanItem& item) const;
 
   ClusterStory& story_;

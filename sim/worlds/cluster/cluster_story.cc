@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "sim/worlds/raft/message_frames.h"
+
 namespace bascule::sim {
 namespace {
 
@@ -67,8 +69,6 @@ void ClusterStory::starts(Seat& seat) {
   look_at_damage();
   // A process that dies while it opens its logs leaves its controller behind.
   seat.controller = nullptr;
-  seat.seen = {};
-  seat.seen.life = ++lives_;
   // The machine may have gone down while no process was there.
   const bool cache_went =
       std::exchange(seat.boot, seat.node.device().boot_id()) != seat.node.device().boot_id() ||
@@ -100,6 +100,9 @@ void ClusterStory::store_opened(Seat& s, const raft::MemberId& self,
   if (!s.rolled_back) s.lost = false;
   s.unrepaired = false;
   s.incarnation = stored.incarnation;
+  // A process may begin its life again, under a higher number.
+  s.seen = {};
+  s.seen.life = ++lives_;
   promises.opened(self, stored);
   s.seen.entries.open(stored);
   s.seen.applied = stored.snapshot.meta.index;
@@ -119,6 +122,9 @@ void ClusterStory::leaves(const raft::Message& message) {
   if (!s.node.alive()) return;
   ++messages;
   promises.sending(message);
+  if (sim.narrating())
+    sim.tell(s.node.host(), "-> " + message.to.to_string() + ", term " + message.term.to_string() +
+                                ": " + describe(message));
   if (message.from != s.member || message.incarnation != s.incarnation)
     verdict.fire("O8", s.node.host() + " speaks as " + message.from.to_string());
   auto& tape = tape_[{message.from.node, message.to.node}];

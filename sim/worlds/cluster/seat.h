@@ -18,7 +18,7 @@ inline constexpr uint16_t k_peers_port = 7000;
 
 // Of one life: what an oracle marks about it.
 struct SeenOfLife {
-  uint64_t life = 0;  // numbers the lives of all seats
+  uint64_t life = 0;  // numbers the members that ever began, of all seats
   EntryMirror entries;
   Index applied;
   uint64_t chain = 0;  // over what is applied
