@@ -35,6 +35,11 @@ class PartitionLeaders {
       known = broker.incarnation;
     }
   }
+  // The storage that a replica was assigned to; none: nobody has seen that.
+  Uuid storage_of(AssignmentId assignment) const {
+    const auto it = storages_.find(assignment);
+    return it == storages_.end() ? Uuid() : it->second;
+  }
   void acked(PartitionId partition, Epoch epoch, NodeId node, Incarnation incarnation) {
     const auto it = leaders_.find({partition, epoch});
     const controller::BrokerLife who{node, incarnation};

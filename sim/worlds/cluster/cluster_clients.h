@@ -31,6 +31,8 @@ class ClusterClients {
   void read_metadata(Seat& through, Told told);
 
   static model::StreamConfig config_of(std::string name, uint32_t partitions);
+  // One that serves, of those that `may` names, another one each time; null: none does.
+  Seat* any_broker(const std::function<bool(NodeId)>& may = nullptr);
 
  private:
   struct Batch {
@@ -55,7 +57,6 @@ class ClusterClients {
   template <class F>
   bool ask(Seat& seat, F call);
   Seat* entry(const PlanItem& item);
-  Seat* any_broker(const std::function<bool(NodeId)>& may = nullptr);
   std::optional<PartitionId> partition_of(const PlanItem& item) const;
 
   ClusterStory& story_;

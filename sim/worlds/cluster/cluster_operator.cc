@@ -11,6 +11,9 @@ namespace {
 
 using Verb = broker::ClusterChange::Verb;
 
+// A new disk takes so long to join, at the most: others may have to find out first that who was there is gone.
+constexpr Duration k_patience_with_strays = seconds(8);
+
 void drop_node(std::vector<raft::Member>& members, NodeId node) {
   std::erase_if(members, [&](const raft::Member& m) { return m.id.node == node; });
 }
@@ -137,6 +140,7 @@ void ClusterOperator::wipe(Seat& seat) {
   seat.refusals = 0;
   seat.removed = false;
   seat.joins = true;
+  seat.stray_since = {};
   story_.look_at_damage();
   seat.logs_lost = false;
 }
@@ -158,15 +162,20 @@ bool ClusterOperator::repair() {
     (void)add(old->id.node, {});
     return false;
   }
+  bool whole = true;
   for (const auto& seat : story_.seats) {
-    if (seat->member && now->find(seat->member) != nullptr) continue;
-    // Taken out while it was away, or before it could learn of it: only an empty disk joins.
-    if (!seat->node.alive() || seat->controller != nullptr) {
-      if (story_.may_lose(*seat) && !(seat->joins && seat->lost)) wipe(*seat);
+    if (seat->member && now->find(seat->member) != nullptr) {
+      seat->stray_since = {};
+      continue;
     }
-    return false;
+    whole = false;
+    const SimTime sim_now = story_.sim.now();
+    if (seat->stray_since.ns == 0) seat->stray_since = sim_now;
+    if (sim_now - seat->stray_since < k_patience_with_strays || !story_.may_lose(*seat)) continue;
+    // Taken out while it was away, or before it could learn of it: only an empty disk joins.
+    wipe(*seat);
   }
-  return true;
+  return whole;
 }
 
 }  // namespace bascule::sim

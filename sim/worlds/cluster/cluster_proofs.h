@@ -37,6 +37,7 @@ class ClusterProofs {
   bool prove_work(const char* when, const std::function<bool(NodeId)>& takes_part);
   bool prove_partitions(const char* when);
   void check_bounds();
+  std::string waiting() const;  // what is not done; empty: nothing
 
   Simulation& sim_;
   ClusterStory& story_;

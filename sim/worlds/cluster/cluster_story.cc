@@ -14,6 +14,7 @@ constexpr size_t k_persists_max = 4096;
 constexpr uint64_t k_acks_per_image = 4;
 constexpr size_t k_tape_messages = 16;
 constexpr uint64_t k_messages_per_tape = 7;
+constexpr Duration k_after_fenced = milliseconds(300);
 constexpr Duration k_mark_base = seconds(3600);
 
 }  // namespace
@@ -50,7 +51,11 @@ ClusterStory::ClusterStory(Simulation& simulation, const Plan& its_plan, Verdict
                                            mix64(plan.seed + i)));
     Seat& seat = *seats.back();
     seat.joins = i >= founders;
-    node.after_turns([this, &seat] { look(seat); });
+    node.after_turns([this, &seat] {
+      if (seat.driver() == nullptr) return;
+      seat.driver()->check_invariants();
+      look(seat);
+    });
   }
 }
 
@@ -85,6 +90,9 @@ void ClusterStory::starts(Seat& seat) {
 void ClusterStory::died(Seat& seat, const Death& death) {
   sim.count("op.deaths");
   if (death.cause != DeathCause::exit) seat.clean_exit = false;
+  // Whoever was told that it is another's copy gives the others time to find out who is gone.
+  if (death.cause == DeathCause::fail_stop && death.why.code == Errc::fenced)
+    seat.not_before = sim.now() + k_after_fenced;
   look_at_damage();
 }
 
@@ -144,7 +152,6 @@ const raft::Message* ClusterStory::old_message(NodeId from, NodeId to, uint64_t 
 void ClusterStory::look(Seat& s) {
   const raft::RaftDriver* driver = s.driver();
   if (driver == nullptr) return;
-  driver->check_invariants();
   const raft::Raft& machine = driver->machine();
   s.term = std::max(s.term, machine.term());
   if (machine.commit() < s.seen.commit)
@@ -299,7 +306,19 @@ bool ClusterStory::may_fail_to_read(PartitionId partition) const {
 
 bool ClusterStory::damaged(PartitionId partition) const {
   const NodeId node = holder(partition);
-  return StreamStory::damaged(partition) || (node && seat(node).logs_lost);
+  return StreamStory::damaged(partition) || (node && seat(node).logs_lost) ||
+         on_a_lost_storage(partition);
+}
+
+// Its broker was replaced before the others knew of it.
+bool ClusterStory::on_a_lost_storage(PartitionId partition) const {
+  const controller::MetadataTable* table = newest();
+  const controller::PartitionEntry* entry =
+      table == nullptr ? nullptr : table->partition(partition);
+  if (entry == nullptr) return false;
+  const controller::ReplicaEntry& replica = entry->replicas.front();
+  const Seat& s = seat(replica.node);
+  return s.member && s.member.storage != leaders.storage_of(replica.assignment);
 }
 
 // --- What is known ---------------------------------------------------------------------------------
@@ -337,12 +356,13 @@ bool ClusterStory::founded() const {
   return true;
 }
 
-std::vector<raft::Configuration> ClusterStory::known_configurations() const {
+std::vector<raft::Configuration> ClusterStory::known_configurations(const Seat* but) const {
   std::vector<raft::Configuration> out;
   const auto add = [&out](const raft::Configuration& c) {
     if (!c.voters.empty() && std::ranges::find(out, c) == out.end()) out.push_back(c);
   };
   for (const auto& s : seats) {
+    if (s.get() == but) continue;
     // What a dead member saw last may not have come to its disk.
     if (s->driver() == nullptr) {
       for (const raft::Configuration& c : s->configurations) add(c);
@@ -360,7 +380,8 @@ bool ClusterStory::intact(const raft::MemberId& member) const {
 
 bool ClusterStory::may_lose(const Seat& without) const {
   if (!founded()) return false;
-  return std::ranges::all_of(known_configurations(), [&](const raft::Configuration& c) {
+  // What it alone knows goes with it.
+  return std::ranges::all_of(known_configurations(&without), [&](const raft::Configuration& c) {
     return is_quorum(
         c, [&](const raft::MemberId& id) { return id.node != without.id() && intact(id); });
   });

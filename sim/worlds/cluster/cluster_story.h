@@ -48,14 +48,16 @@ class ClusterStory final : public StreamStory, private MessageWatcher {
   Seat& seat(NodeId node) { return *seats[node.value - 1]; }
   const Seat& seat(NodeId node) const { return *seats[node.value - 1]; }
   NodeId holder(PartitionId partition) const;
+  // The partition was given to a storage that is not there any more.
+  bool on_a_lost_storage(PartitionId partition) const;
   // The leader of the metadata in the highest term that any node believes in; null: none does.
   Seat* leader();
   // The table that is furthest; null: nobody has one.
   const controller::MetadataTable* newest() const;
   // All founders have opened their stores.
   bool founded() const;
-  // The configurations that any member may act by, each once.
-  std::vector<raft::Configuration> known_configurations() const;
+  // The configurations that any member, but for one, may act by, each once.
+  std::vector<raft::Configuration> known_configurations(const Seat* but = nullptr) const;
   // Is this member's disk what it was when it last acted?
   bool intact(const raft::MemberId& member) const;
   // Would every known configuration keep a quorum of intact voters without this node's storage?

@@ -20,8 +20,8 @@ void settings(Swarm& swarm) {
   const int64_t nodes = swarm.pick({1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 7});
   swarm.set("nodes", nodes);
   swarm.set("founders", std::min(nodes, swarm.pick({1, 3, 3, 3, 3, 5})));
-  swarm.set("heartbeat_us", swarm.pick({15000, 30000, 50000}));
-  swarm.set("session_ms", swarm.pick({500, 500, 1000, 3000}));
+  swarm.set("heartbeat_us", swarm.pick({25000, 50000, 50000, 100'000}));
+  swarm.set("session_ms", swarm.pick({500, 1000, 1000, 3000}));
   swarm.set("silence_ms", swarm.pick({600, 3000}));
   swarm.set("snapshot_entries", swarm.pick({10, 40, 4096}));
   swarm.set("append_bytes", swarm.pick({2000, 256 << 10}));

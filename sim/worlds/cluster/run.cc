@@ -125,7 +125,11 @@ class ClusterRun {
   }
 
   void start(Seat& seat) {
-    if (seat.held) return;
+    if (seat.held || seat.node.alive()) return;
+    if (sim_.now() < seat.not_before) {
+      (void)sim_.after(seat.not_before - sim_.now(), [this, &seat] { start(seat); });
+      return;
+    }
     if (seat.removed) {
       // Somebody who was taken out for good begins anew, once there is peace.
       if (!faults_.healed()) return;
@@ -190,7 +194,10 @@ class ClusterRun {
     };
     if (const int64_t n = plan_.get("clone"); n != 0) {
       Seat& seat = story_.seat(NodeId(static_cast<uint32_t>(n)));
-      intruders.clone(seat, sim_.node(story_.seats.size()), boot_as(seat));
+      // Alone it is a majority: nobody can tell a copy of the only voter from its restart.
+      const raft::Configuration& voting = seat.driver()->machine().configuration();
+      if (voting.voters.size() > 1 || !voting.is_voter(seat.member))
+        intruders.clone(seat, sim_.node(story_.seats.size()), boot_as(seat));
     }
     if (const int64_t n = plan_.get("other_cluster"); n != 0 && !over()) {
       Seat& seat = story_.seat(NodeId(static_cast<uint32_t>(n)));

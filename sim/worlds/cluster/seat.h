@@ -57,6 +57,8 @@ class Seat final : public controller::ControllerWatcher, public StoreWatcher {
   bool joins = false;    // it is started with seeds, not with the founders
   bool removed = false;  // the operator has taken it out of the cluster
   bool held = false;     // its process is not started again for now
+  SimTime not_before;    // it is started again
+  SimTime stray_since;   // it is no member, as the operator sees it; 0: it is one
 
   // --- The member on its disk.
   raft::MemberId member;  // who it was when its store was opened last; none: never
