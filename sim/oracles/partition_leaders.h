@@ -35,6 +35,14 @@ class PartitionLeaders {
       known = broker.incarnation;
     }
   }
+  // A disk went back to before the registration that the table has: it holds nothing that it must.
+  void rolled_back(NodeId node, const controller::MetadataTable& table) {
+    for (const auto& [id, stream] : table.state().streams) {
+      for (const controller::PartitionEntry& p : stream.partitions) {
+        if (const controller::ReplicaEntry* r = p.replica(node)) storages_[r->assignment] = {};
+      }
+    }
+  }
   // The storage that a replica was assigned to; none: nobody has seen that.
   Uuid storage_of(AssignmentId assignment) const {
     const auto it = storages_.find(assignment);

@@ -137,6 +137,7 @@ void ClusterOperator::wipe(Seat& seat) {
   seat.damaged = false;
   seat.logs_lost = false;
   seat.reads_failed = false;
+  seat.rolled_back = false;
   seat.refusals = 0;
   seat.removed = false;
   seat.joins = true;

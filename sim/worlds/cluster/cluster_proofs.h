@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -35,6 +36,8 @@ class ClusterProofs {
   std::string not_led(const controller::MetadataTable& table) const;
   // A stream is created, takes a publish and gives it back.
   bool prove_work(const char* when, const std::function<bool(NodeId)>& takes_part);
+  std::optional<StreamId> prove_creation(const char* when,
+                                         const std::function<bool(NodeId)>& takes_part);
   bool prove_partitions(const char* when);
   void check_bounds();
   std::string waiting() const;  // what is not done; empty: nothing

@@ -108,6 +108,7 @@ void ClusterStory::store_opened(Seat& s, const raft::MemberId& self,
   if (!s.rolled_back) s.lost = false;
   s.unrepaired = false;
   s.incarnation = stored.incarnation;
+  s.lives.emplace_back(sim.now(), stored.incarnation);
   // A process may begin its life again, under a higher number.
   s.seen = {};
   s.seen.life = ++lives_;
@@ -276,6 +277,16 @@ void ClusterStory::acked(Seat& s, size_t index, Epoch epoch) {
   if (known->config.durability == model::DurabilityMode::memory && s.cache_dropped) return;
   if (draw_below(sim.seed(), {Domain::oracle, index, 2}, k_acks_per_image) == 0)
     durable.acked(index, known->config.durability, s.node.device().storage());
+}
+
+void ClusterStory::goes_back(Seat& s, SimTime then) {
+  Incarnation on_disk;
+  for (const auto& [at, incarnation] : s.lives)
+    if (at <= then) on_disk = incarnation;
+  const controller::MetadataTable* table = newest();
+  const controller::BrokerEntry* entry = table == nullptr ? nullptr : table->broker(s.id());
+  // Within one life nobody can tell but by what is missing.
+  if (entry != nullptr && entry->incarnation > on_disk) leaders.rolled_back(s.id(), *table);
 }
 
 void ClusterStory::lose_logs(Seat& s) {

@@ -36,6 +36,8 @@ class ClusterStory final : public StreamStory, private MessageWatcher {
   void learned(const broker::StreamStatus& status, SimTime asked);
   // An ack has come from this seat, in this turn.
   void acked(Seat& seat, size_t index, Epoch epoch);
+  // The disk goes back to what it was at `then`.
+  void goes_back(Seat& seat, SimTime then);
   // All that its disk held is gone, or may be.
   void lose_logs(Seat& seat);
 

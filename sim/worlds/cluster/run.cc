@@ -231,6 +231,7 @@ class ClusterRun {
       if (!seat.member || seat.lost || seat.member_since > then || !story_.may_roll_back(seat))
         return false;
       story_.promises.forget(seat.member);
+      story_.goes_back(seat, then);
       seat.rolled_back = true;
     }
     sim_.tell("world", item.verb + " hits " + seat.member.to_string());
@@ -239,6 +240,8 @@ class ClusterRun {
       seat.damaged = true;
     } else {
       seat.lost = true;
+      // A list of one founder would found again.
+      if (story_.founders == 1) seat.joins = true;
     }
     return true;
   }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/world/keyed_authenticator.h"
@@ -63,6 +64,7 @@ class Seat final : public controller::ControllerWatcher, public StoreWatcher {
   // --- The member on its disk.
   raft::MemberId member;  // who it was when its store was opened last; none: never
   SimTime member_since;
+  std::vector<std::pair<SimTime, Incarnation>> lives;  // that began on its disk, and when
   Incarnation incarnation;
   // Its storage is wiped, rolled back, or refused to open: it counts for nobody until its disk is new and a
   // membership change has taken the new member in.
