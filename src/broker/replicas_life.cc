@@ -50,6 +50,9 @@ void Replicas::open_next() {
   while (!opening_->to_open.empty() && running < bounds::k_logs_opening_max) {
     const PartitionId id = opening_->to_open.back();
     opening_->to_open.pop_back();
+    // The metadata goes on while logs are opened: it may be of a deleted stream by now.
+    AssignmentId assignment;
+    if (placed_here(id, &assignment) == nullptr) continue;
     open(id);
     ++running;
   }

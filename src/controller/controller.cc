@@ -28,7 +28,9 @@ Controller::Controller(env::World& world, const ControllerOptions& options,
       table_(identity.cluster),
       scope_(world.loop) {}
 
-Controller::~Controller() = default;
+Controller::~Controller() {
+  if (log_ != nullptr && options_.watcher != nullptr) options_.watcher->left(*this);
+}
 
 // --- What is committed -----------------------------------------------------------------------------
 

@@ -224,9 +224,11 @@ struct ControllerOpening {
     // Snapshots name the cluster: of another one, or of none, no later start would take them.
     ASSERT(c.table_.state().cluster == c.identity_.cluster);
     CommittedEntries& committed = c;
-    c.log_ = std::make_unique<RaftMetadataLog>(
-        world, options.log, raft::MemberId{c.identity_.node, c.identity_.storage},
-        std::move(opened.state), std::move(opened.store), c.peers_.get(), committed);
+    const raft::MemberId self{c.identity_.node, c.identity_.storage};
+    if (options.watcher != nullptr) options.watcher->store_opened(self, opened);
+    c.log_ = std::make_unique<RaftMetadataLog>(world, options.log, self, std::move(opened.state),
+                                               std::move(opened.store), c.peers_.get(), committed);
+    if (options.watcher != nullptr) options.watcher->joined(c);
     c.lend_ = [&c](env::Done<void> done) { c.log_->lend_reserve(std::move(done)); };
     c.active_ = std::make_unique<ActiveController>(world, c);
     c.log_->on_turn([&c] {

@@ -71,7 +71,7 @@ TEST(ForeignBrokers, a_data_directory_of_an_older_format_is_refused_by_name) {
       .read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   for (const size_t copy : {size_t{0}, bytes.size() - 64}) {
     uint8_t* const record = bytes.data() + copy;
-    ASSERT_EQ(load_le<uint32_t>(record + 8), 1U) << "where the format is";
+    ASSERT_EQ(load_le<uint32_t>(record + 8), 2U) << "where the format is";
     store_le<uint32_t>(record + 8, 0);
     store_le<uint32_t>(record + 60, crc32c({record, 60}));
   }
@@ -79,7 +79,7 @@ TEST(ForeignBrokers, a_data_directory_of_an_older_format_is_refused_by_name) {
       .write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
   EXPECT_FALSE(broker.start());
-  EXPECT_NE(broker.error().find("the file 'identity' is of format 0; this program reads 1"),
+  EXPECT_NE(broker.error().find("the file 'identity' is of format 0; this program reads 1 to 2"),
             std::string::npos)
       << broker.error();
 }
