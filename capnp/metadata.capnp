@@ -63,6 +63,7 @@ struct Command {
     finalizeFeatureLevel @12 :UInt32;
     setSetting @13 :Setting;
     allocateProducerIds @14 :AllocateProducerIds;
+    changeIsr @15 :ChangeIsr;
   }
 }
 
@@ -125,6 +126,17 @@ struct ClearSuspect {
     partition @0 :PartitionId;
     version @1 :UInt64;
     replica @2 :BrokerLife;
+  }
+}
+
+struct ChangeIsr {
+  leader @0 :BrokerLife;
+  items @1 :List(Item);
+
+  struct Item {
+    partition @0 :PartitionId;
+    version @1 :UInt64;
+    isr @2 :List(BrokerLife);
   }
 }
 
