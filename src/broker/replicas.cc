@@ -32,8 +32,10 @@ partition::PartitionView Replicas::view_of(const controller::PartitionEntry& ent
   const controller::StreamEntry* stream = controller_.table().stream(entry.id.stream);
   ASSERT(stream != nullptr, entry.id);
   const model::StreamConfig& config = stream->config;
-  return {.leader = may_lead_ ? entry.leader : NodeId{},
-          .leader_incarnation = may_lead_ ? entry.leader_incarnation : Incarnation{},
+  // Who may not lead now is the leader of no life; others' leaderships are followed all the same.
+  const bool masked = !may_lead_ && entry.leader == controller_.identity().node;
+  return {.leader = entry.leader,
+          .leader_incarnation = masked ? Incarnation{} : entry.leader_incarnation,
           .epoch = entry.epoch,
           .version = entry.version,
           .replicas = replica_views(entry),

@@ -57,7 +57,7 @@ void Replication::review() {
 // A channel that is there, or there again: what was on its way is lost, and both sides begin anew.
 void Replication::opened(NodeId node, peers::Channel channel) {
   if (channel != k_channel) return;
-  held_.erase(node);
+  send_held(node);  // what is of an earlier session is not heard
   Asking& asking = asking_[node];
   ++asking.session;
   asking.message = {};
@@ -75,6 +75,10 @@ void Replication::writable(NodeId node, peers::Channel channel) {
     at->second.blocked = false;
     flush_later(node, at->second);
   }
+  send_held(node);
+}
+
+void Replication::send_held(NodeId node) {
   const auto held = held_.find(node);
   if (held == held_.end()) return;
   while (!held->second.empty()) {

@@ -62,6 +62,7 @@ class Replication final : public partition::ReplicationLink, private controller:
   void opened(NodeId node, peers::Channel channel) override;
   void writable(NodeId node, peers::Channel channel) override;
 
+  void send_held(NodeId node);
   void flush_later(NodeId leader, Asking& asking);
   void flush(NodeId leader);
   bool send(NodeId to, uint64_t session, const partition::FetchAnswer& answer);
