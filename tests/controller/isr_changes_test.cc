@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/controller/table_cluster.h"
 
 namespace bascule::controller {
