@@ -88,8 +88,10 @@ TEST(Replication, below_min_isr_publishes_are_refused_at_once_and_go_on_when_a_s
   cluster.node(follower).kill9();
   ASSERT_TRUE(in_sync(cluster, 2)) << partition_of(cluster).dump() << cluster.errors();
   const CommandResult refused = cluster.command(
-      {"pub", "orders", "--ack", "all", "--subject", "orders.new", "--timeout", "1s"}, "message-50\n");
+      {"pub", "orders", "--ack", "all", "--subject", "orders.new", "--timeout", "1s"},
+      "message-50\n");
   EXPECT_NE(refused.exit_status, 0);
+  EXPECT_NE(refused.error.find("not_enough_replicas"), std::string::npos) << refused.error;
   ASSERT_TRUE(cluster.node(follower).start()) << cluster.errors();
   ASSERT_TRUE(in_sync(cluster, 3)) << cluster.errors();
   EXPECT_EQ(publish(cluster, 51, 50).exit_status, 0) << cluster.errors();
