@@ -57,6 +57,7 @@ void Life::burst() {
       if (dead_) bury(std::move(task));
     }
   }
+  if (!dead_ && node_.after_turns_) node_.after_turns_();
   node_.busy_until_ = sim_.now() + node_.options_.turn_cost * node_.cpu_factor_;
   node_.in_turn_ = false;
   if (dead_) return node_.reap();

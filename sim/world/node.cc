@@ -133,6 +133,7 @@ void Node::reap() {
 
 void Node::shut_down() {
   on_death_ = nullptr;
+  after_turns_ = nullptr;
   if (alive()) end_life({DeathCause::exit, {}});
 }
 

@@ -69,6 +69,8 @@ class Node {
   void crash_process() { end_life({DeathCause::process_crash, {}}); }
   void crash_machine();
   void exit() { end_life({DeathCause::exit, {}}); }
+  // Called after each burst of turns of a living process: oracles look at it here, and change nothing.
+  void after_turns(std::function<void()> f) { after_turns_ = std::move(f); }
   // Called after a life has been cleared away, outside of its turns. May start the next.
   void on_death(std::function<void(const Death&)> f) { on_death_ = std::move(f); }
 
@@ -119,6 +121,7 @@ class Node {
   std::unique_ptr<Life> life_;
   std::optional<Death> death_;  // of the life that is to be cleared away
   std::function<void(const Death&)> on_death_;
+  std::function<void()> after_turns_;
 };
 
 }  // namespace bascule::sim

@@ -103,25 +103,9 @@ void BrokerClients::publish_batch(PartitionId partition, uint64_t producer, uint
 }
 
 void BrokerClients::on_answer(size_t index, const Result<broker::PublishAck>& answer) {
-  SentBatch& batch = story_.history.batch(index);
-  if (story_.sim.narrating()) {
-    story_.sim.tell("client", batch.to_string() + ": " +
-                                  (answer ? "acked at " + answer->base_offset.to_string()
-                                          : answer.error().to_string()));
-  }
-  if (batch.answer != Answer::open) story_.verdict.fire("O11", "a second answer to one publish");
-  if (!answer) {
-    batch.error = answer.error().code;
-    batch.answer = batch.error == Errc::outcome_unknown ? Answer::unknown : Answer::refused;
-    story_.sim.count("answer.publish." + std::string(errc_name(batch.error)));
-    return;
-  }
-  story_.sim.count("answer.acked");
-  batch.answer = Answer::acked;
-  batch.base = answer->base_offset;
-  if (answer->partition != batch.partition || answer->count != batch.count)
-    story_.verdict.fire("O11", "an ack of another batch");
-  story_.acks.acked(index);
+  story_.answered(index, answer);
+  if (!answer) return;
+  const SentBatch& batch = story_.history.batch(index);
   // The plan may have damaged what was durable before this instant.
   story_.look_at_damage();
   const KnownStream* known = story_.stream(batch.partition.stream);

@@ -3,58 +3,17 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "sim/oracles/served_bytes.h"
 #include "sim/plan/plan.h"
 #include "sim/world/node.h"
 #include "sim/worlds/broker_story.h"
+#include "sim/worlds/oracle_reader.h"
 #include "src/broker/broker.h"
 
 namespace bascule::sim {
-
-// One subscription with the oracles behind it.
-class OracleReader final : public broker::Subscriber {
- public:
-  OracleReader(BrokerStory& story, PartitionId partition) : story_(story) {
-    view_.partition = partition;
-  }
-
-  void begin(broker::Broker& broker, broker::Subscribe request);
-  // Credit that is granted back is granted after so long; negative: never.
-  void set_grant_delay(env::Loop& loop, Duration delay) {
-    loop_ = &loop;
-    grant_delay_ = delay;
-  }
-  // Keeps all that is read, from `first` on.
-  void keep(WholeRead& into) { kept_ = &into; }
-  void on_end(std::function<void(const Result<broker::SubscriptionEnd>&)> f) {
-    on_end_ = std::move(f);
-  }
-
-  void deliver(broker::Delivery delivery) override;
-  void end(broker::SubscriptionEnd end) override;
-  bool ended() const { return ended_; }
-
- private:
-  void check_end(const broker::SubscriptionEnd& end);
-
-  BrokerStory& story_;
-  ReaderView view_;
-  std::string filter_;
-  uint32_t header_seed_ = 0;
-  Offset seen_at_begin_;  // another reader had seen up to here
-  WholeRead* kept_ = nullptr;
-  env::Loop* loop_ = nullptr;
-  Duration grant_delay_;
-  std::function<void(const Result<broker::SubscriptionEnd>&)> on_end_;
-  std::unique_ptr<broker::Subscription> subscription_;
-  bool ended_ = false;
-  env::Scope scope_;
-};
 
 class BrokerClients final : public Program {
  public:

@@ -1,6 +1,7 @@
 #include "sim/worlds/world.h"
 
 #include "sim/worlds/broker.h"
+#include "sim/worlds/cluster/cluster_world.h"
 #include "sim/worlds/files.h"
 #include "sim/worlds/raft/raft_world.h"
 #include "sim/worlds/storage/storage_world.h"
@@ -13,6 +14,7 @@ std::vector<std::unique_ptr<WorldType>> make_worlds() {
   worlds.push_back(std::make_unique<StorageWorld>());
   worlds.push_back(std::make_unique<BrokerWorld>());
   worlds.push_back(std::make_unique<RaftWorld>());
+  worlds.push_back(std::make_unique<ClusterWorld>());
   return worlds;
 }
 

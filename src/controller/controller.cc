@@ -28,7 +28,9 @@ Controller::Controller(env::World& world, const ControllerOptions& options,
       table_(identity.cluster),
       scope_(world.loop) {}
 
-Controller::~Controller() = default;
+Controller::~Controller() {
+  if (log_ != nullptr && options_.watcher != nullptr) options_.watcher->left(*this);
+}
 
 // --- What is committed -----------------------------------------------------------------------------
 
@@ -183,17 +185,21 @@ log::Co<void> Controller::persist_incarnation(PersistedIncarnation next) {
   co_return Status();
 }
 
-// The number of this life was synced before anything was said in its name (open_controller.cc); it serves
-// unless the metadata knows a later one, which this disk then has forgotten.
+// The number of this life was synced before anything was said in its name, and is above what the metadata knew
+// then (open_controller.cc). What it registers is synced too, before it is proposed: a disk that remembers an
+// earlier registration than the metadata has forgotten something, however many lives it has begun since.
 log::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> reports) {
   auto current =
       co_await log::call<Index>([this](env::Done<Index> done) { log_->read(std::move(done)); });
   if (!current) co_return fail(std::move(current.error()));
   const Incarnation recorded = table_.recorded_incarnation(identity_.node);
-  if (persisted_.incarnation <= recorded) {
-    auto persisted = co_await persist_incarnation({recorded.next(), true});
-    if (!persisted) co_return fail(std::move(persisted.error()));
-  }
+  if (persisted_.incarnation <= recorded)
+    co_return fail(Errc::fenced,
+                   "incarnation " + recorded.to_string() + " of this node is registered");
+  const bool rolled_back = persisted_.rolled_back || persisted_.registered < recorded;
+  auto persisted =
+      co_await persist_incarnation({persisted_.incarnation, rolled_back, persisted_.incarnation});
+  if (!persisted) co_return fail(std::move(persisted.error()));
   const PersistedIncarnation life = persisted_;
   RegisterBroker command;
   command.node = identity_.node;
@@ -210,7 +216,7 @@ log::Co<Incarnation> Controller::run_registration(std::vector<ReplicaReport> rep
   if (!outcome) co_return fail(std::move(outcome.error()));
   if (life.rolled_back) {
     // It was carried by a registration that is applied: the next life need not tell it again.
-    auto cleared = co_await persist_incarnation({life.incarnation, false});
+    auto cleared = co_await persist_incarnation({life.incarnation, false, life.registered});
     if (!cleared) co_return fail(std::move(cleared.error()));
   }
   incarnation_ = life.incarnation;

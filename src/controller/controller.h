@@ -32,6 +32,20 @@
 
 namespace bascule::controller {
 
+class Controller;
+
+// Sees a controller before the broker around it is open: it votes, leads and applies by then. For health, and
+// for the simulator's oracles. Called in turns of the loop.
+class ControllerWatcher {
+ public:
+  virtual ~ControllerWatcher() = default;
+  // The store of the metadata's group is open and not in use yet; another one may be put around it.
+  virtual void store_opened(const raft::MemberId& self, raft::OpenedStore& opened) = 0;
+  // It takes part in the group from now on, until `left`.
+  virtual void joined(Controller& controller) = 0;
+  virtual void left(Controller& controller) = 0;
+};
+
 struct ControllerOptions {
   NodeId node{1};  // used when the directory is formatted; later it must be the one on disk
   raft::DiskStoreOptions store;
@@ -43,7 +57,8 @@ struct ControllerOptions {
   size_t queued_bytes_max = 64 << 20;  // encoded; likewise
   // What a registration says of this broker.
   BrokerEndpoints endpoints;
-  std::string host;  // failure domain
+  std::string host;                      // failure domain
+  ControllerWatcher* watcher = nullptr;  // outlives the controller; null: nobody
 };
 
 // Told of every applied command that changed something, in turns of their own and in order; of a snapshot

@@ -23,10 +23,13 @@ struct Identity {
 };
 
 struct PersistedIncarnation {
-  Incarnation incarnation;  // the last one that this disk has promised to register with; 0: none
-  // This disk remembered a lower incarnation than the metadata; stays until a registration that carries
+  Incarnation incarnation;  // of the last life that began on this disk; 0: none
+  // This disk remembered an earlier registration than the metadata; stays until a registration that carries
   // it has been applied.
   bool rolled_back = false;
+  // The last life that was, or was about to be, registered: lives that never got so far do not hide that
+  // the metadata knows a registration of which this disk knows nothing.
+  Incarnation registered = {};
 
   bool operator==(const PersistedIncarnation&) const = default;
 };

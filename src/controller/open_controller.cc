@@ -4,6 +4,7 @@
 // either nothing, or a store that was never opened, or it has lost its identity: then it is refused, since a
 // new one would turn everything that it holds into another broker's. A directory whose `identity` names no
 // cluster has a store that was never opened either: founding and joining make it anew, and then name the cluster.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -109,13 +110,38 @@ struct ControllerOpening {
     return c.listen.value_or(env::Address{});
   }
 
-  Co<void> begin(const Identity& identity) {
+  // The metadata may know a later life of this node than its disk does: of another disk, or from before this
+  // one was rolled back. What is said in an earlier one's name counts for nobody, so this one is begun again
+  // above it.
+  Co<void> begin(const Identity& on_disk) {
+    Identity identity = on_disk;
+    Incarnation at_least;
+    for (;;) {
+      auto begun = co_await begin_life(identity, at_least);
+      if (!begun) co_return begun;
+      const Incarnation recorded = controller->table_.recorded_incarnation(options.node);
+      if (controller->persisted_.incarnation > recorded) co_return Status();
+      world.trace.probe("controller.life_begun_again");
+      identity = controller->identity_;
+      at_least = recorded.next();
+      (void)co_await call<void>(
+          [this](env::Done<void> done) { controller->stop(std::move(done)); });
+      // In a turn of its own: this one is a completion of what is destroyed.
+      (void)co_await call<void>([this](env::Done<void> done) {
+        world.loop.post([done = std::move(done)]() mutable { done({}); });
+      });
+      controller.reset();
+    }
+  }
+
+  Co<void> begin_life(const Identity& identity, Incarnation at_least) {
     auto file = co_await read_small(world.disk, "incarnation");
     if (!file) co_return fail(Errc::corrupt, file.error().context + ": 'incarnation' is lost");
     auto persisted = decode_incarnation(identity.storage, *file);
     if (!persisted) co_return fail(std::move(persisted.error()));
     controller.reset(new Controller(world, options, codec, identity, *persisted));
-    const PersistedIncarnation life{persisted->incarnation.next(), persisted->rolled_back};
+    PersistedIncarnation life = *persisted;
+    life.incarnation = std::max(life.incarnation.next(), at_least);
     if (!identity.cluster) {
       auto numbered = co_await controller->persist_incarnation(life);
       if (!numbered) co_return numbered;
@@ -161,6 +187,7 @@ struct ControllerOpening {
     if (status) status = co_await write_small(world.disk, "identity", encode_identity(identity));
     if (!status) co_return status;
     controller->identity_ = identity;
+    controller->table_ = MetadataTable(identity.cluster);
     calls.set_cluster(identity.cluster);
     world.trace.message(TraceLevel::info, "controller",
                         "belongs to cluster " + identity.cluster.to_string());
@@ -195,9 +222,11 @@ struct ControllerOpening {
   Co<void> join_raft(raft::OpenedStore&& opened) {
     Controller& c = *controller;
     CommittedEntries& committed = c;
-    c.log_ = std::make_unique<RaftMetadataLog>(
-        world, options.log, raft::MemberId{c.identity_.node, c.identity_.storage},
-        std::move(opened.state), std::move(opened.store), c.peers_.get(), committed);
+    const raft::MemberId self{c.identity_.node, c.identity_.storage};
+    if (options.watcher != nullptr) options.watcher->store_opened(self, opened);
+    c.log_ = std::make_unique<RaftMetadataLog>(world, options.log, self, std::move(opened.state),
+                                               std::move(opened.store), c.peers_.get(), committed);
+    if (options.watcher != nullptr) options.watcher->joined(c);
     c.lend_ = [&c](env::Done<void> done) { c.log_->lend_reserve(std::move(done)); };
     c.active_ = std::make_unique<ActiveController>(world, c);
     c.log_->on_turn([&c] {

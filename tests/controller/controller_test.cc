@@ -1,4 +1,6 @@
 #include "src/controller/controller.h"
+#include "src/base/codec.h"
+#include "src/base/crc32c.h"
 
 #include <gtest/gtest.h>
 
@@ -7,6 +9,8 @@
 
 #include "capnp/command_codec.h"
 #include "sim/world/node.h"
+#include "src/base/codec.h"
+#include "src/base/crc32c.h"
 #include "tests/controller/generators.h"
 
 namespace bascule::controller {
@@ -171,6 +175,47 @@ TEST(Controller, a_disk_that_remembers_less_than_the_metadata_registers_as_rolle
   m.join();
   EXPECT_FALSE(m.partition(s).data_lost);
   EXPECT_EQ(m.partition(s).leader, NodeId(1));
+}
+
+TEST(Controller, lives_that_never_registered_do_not_hide_that_a_disk_was_rolled_back) {
+  Machine m(4);
+  ASSERT_TRUE(m.start());
+  m.join();
+  const StreamId s = m.create("orders");
+  const Bytes old = encode_incarnation(m.controller().identity().storage,
+                                       {Incarnation(1), false, Incarnation(1)});
+  for (int life = 2; life <= 3; ++life) {
+    m.node->crash_machine();
+    ASSERT_TRUE(m.start());
+    m.join();
+  }
+  EXPECT_TRUE(m.partition(s).leader);
+  auto put = m.wait<void>([&](auto done) {
+    env::replace_file(m.node->world().disk, "", "incarnation", Slice::copy_of(old),
+                      std::move(done));
+  });
+  ASSERT_TRUE(put.has_value());
+  // Each of these has a number of its own, and some are above what is registered.
+  for (int life = 0; life < 4; ++life) {
+    m.node->crash_machine();
+    ASSERT_TRUE(m.start());
+  }
+  m.join();
+  EXPECT_TRUE(m.partition(s).data_lost);
+  EXPECT_GT(m.controller().incarnation(), Incarnation(3));
+}
+
+TEST(Controller, an_incarnation_of_the_format_before_counts_as_registered) {
+  const Uuid storage{{3, 4}};
+  Bytes file = encode_incarnation(storage, {Incarnation(7), true, Incarnation(5)});
+  EXPECT_EQ(decode_incarnation(storage, file)->registered, Incarnation(5));
+  for (const size_t at : {size_t{0}, size_t{4096}}) {
+    store_le<uint32_t>(file.data() + at + 8, 1);
+    store_le<uint32_t>(file.data() + at + 60, crc32c(ByteView(file).subspan(at, 60)));
+  }
+  const auto before = decode_incarnation(storage, file);
+  ASSERT_TRUE(before.has_value());
+  EXPECT_EQ(*before, (PersistedIncarnation{Incarnation(7), true, Incarnation(7)}));
 }
 
 struct Told final : MetadataObserver {

@@ -1,9 +1,8 @@
-// A subscription in world `broker`, and what its end may be.
-#include <algorithm>
+#include "sim/worlds/oracle_reader.h"
+
 #include <utility>
 #include <variant>
 
-#include "sim/worlds/broker_clients.h"
 #include "src/model/subject.h"
 
 namespace bascule::sim {
@@ -85,10 +84,10 @@ void OracleReader::check_end(const broker::SubscriptionEnd& end) {
     }
     case Errc::corrupt:
     case Errc::data_lost:
-      if (!damaged && !story_.reads_failed) wrong("O14");
+      if (!damaged && !story_.may_fail_to_read(view_.partition)) wrong("O14");
       break;
     case Errc::io_error:
-      if (!damaged && !story_.reads_failed) wrong("O14");
+      if (!damaged && !story_.may_fail_to_read(view_.partition)) wrong("O14");
       break;
     case Errc::stopping:
     case Errc::not_leader: break;
