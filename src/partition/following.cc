@@ -71,6 +71,7 @@ void Following::log_progressed() {
     told_ = now;
     link_.report(leader_, {partition_, epoch_, now});
   }
+  move_start();
   if (held_) ask();
 }
 
@@ -153,13 +154,20 @@ void Following::append_more() {
 void Following::appended_all() {
   const FetchAnswer answer = *std::exchange(answer_, std::nullopt);
   host_.hw_told(std::min(answer.hw, log_.leo()));
-  if (answer.log_start > log_.log_start() && answer.log_start <= log_.durable_leo() &&
-      !moving_start_) {
-    moving_start_ = true;
-    log_.set_log_start(answer.log_start,
-                       scope_.wrap([this](const Status&) { moving_start_ = false; }));
-  }
+  start_told_ = std::max(start_told_, answer.log_start);
+  move_start();
   ask();
+}
+
+// As far as this disk can vouch for; the rest follows with its progress.
+void Following::move_start() {
+  const Offset to = std::min(start_told_, log_.durable_leo());
+  if (to <= log_.log_start() || moving_start_ || changing_) return;
+  moving_start_ = true;
+  log_.set_log_start(to, scope_.wrap([this](const Status& moved) {
+    moving_start_ = false;
+    if (moved) move_start();
+  }));
 }
 
 // The leader's bytes were whole on the way, so it is its log, or ours; or our disk is full. What was appended

@@ -59,6 +59,7 @@ class Following {
   void append_more();
   void appended_all();
   void append_failed(const Error& why);
+  void move_start();
   void change(FollowerVerb verb, Offset at);
 
   env::Loop& loop_;
@@ -82,6 +83,7 @@ class Following {
   std::deque<Unsynced> unsynced_;
   uint64_t unsynced_bytes_ = 0;
   ReplicaProgress told_;
+  Offset start_told_;  // of the leader's log
   bool moving_start_ = false;
   env::TimerId timer_;
   env::Scope scope_;

@@ -153,8 +153,9 @@ void Partition::run_retention(ClockTrust clock, env::Done<Offset> done) {
         [start = log_->log_start(), done = std::move(done)]() mutable { done(start); });
   }
   trace_.probe("partition.retention.moved");
-  log_->set_log_start(*to, [to = *to, done = std::move(done)](Status moved) mutable {
+  log_->set_log_start(*to, [this, to = *to, done = std::move(done)](Status moved) mutable {
     if (!moved) return done(fail(std::move(moved.error())));
+    if (replicating_) replicating_->log_start_moved();
     done(to);
   });
 }

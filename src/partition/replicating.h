@@ -45,6 +45,7 @@ class Replicating {
   // The log has grown.
   void appended() { serve_soon(); }
   void hw_moved() { tell_hw_later(); }
+  void log_start_moved() { tell_hw_later(); }
   // Now and then: who lags, who has caught up.
   void review();
 
