@@ -103,6 +103,7 @@ void Following::answered(FetchAnswer answer) {
 }
 
 void Following::change(FollowerVerb verb, Offset at) {
+  if (moving_start_) return ask_later();
   changing_ = true;
   auto done = scope_.wrap([this](Status changed) {
     changing_ = false;
