@@ -33,6 +33,7 @@ partition::PartitionView Replicas::view_of(const controller::PartitionEntry& ent
   ASSERT(stream != nullptr, entry.id);
   const model::StreamConfig& config = stream->config;
   // Who may not lead now is the leader of no life; others' leaderships are followed all the same.
+  const controller::ReplicaEntry* own = entry.replica(controller_.identity().node);
   const bool masked = !may_lead_ && entry.leader == controller_.identity().node;
   return {.leader = entry.leader,
           .leader_incarnation = masked ? Incarnation{} : entry.leader_incarnation,
@@ -42,6 +43,7 @@ partition::PartitionView Replicas::view_of(const controller::PartitionEntry& ent
           .isr = entry.isr,
           .elr = entry.elr,
           .min_isr = config.min_isr,
+          .end_reported = own != nullptr && own->report.has_value(),
           .loss_at = entry.loss ? std::optional(entry.loss->epoch) : std::nullopt,
           .durability = config.durability,
           .message_bytes_max =

@@ -54,10 +54,20 @@ void Replication::review() {
 
 // --- Sessions -------------------------------------------------------------------------------------
 
-// A channel that is there, or there again: what was on its way is lost, and both sides begin anew.
+// A channel that is there, or there again: what was on its way is lost, and both sides begin anew. The two
+// sides need not see it at the same time, and what was answered on the old one is lost too: so the leader's
+// side says that it has the new one.
 void Replication::opened(NodeId node, peers::Channel channel) {
   if (channel != k_channel) return;
   send_held(node);  // what is of an earlier session is not heard
+  (void)peers_.peers().notify(node, k_channel,
+                              {static_cast<uint16_t>(ReplicationKind::answer),
+                               Slice::copy_of(codec_.encode(partition::AnswerMessage{})),
+                               {}});
+  begin_session(node);
+}
+
+void Replication::begin_session(NodeId node) {
   Asking& asking = asking_[node];
   ++asking.session;
   asking.message = {};
@@ -128,6 +138,7 @@ void Replication::on_answer(const peers::Identity& from, const peers::Notice& no
   if (replicas_ == nullptr) return;
   auto message = codec_.decode_answer(notice.body.view(), notice.attachments);
   if (!message) return told(from, message.error());
+  if (message->session == partition::k_no_session) return begin_session(from.node);
   const auto asking = asking_.find(from.node);
   if (asking == asking_.end() || asking->second.session != message->session) return;
   for (partition::FetchAnswer& answer : message->answers) {

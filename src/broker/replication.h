@@ -47,7 +47,7 @@ class Replication final : public partition::ReplicationLink, private controller:
  private:
   // As a follower of one broker.
   struct Asking {
-    uint64_t session = 0;
+    uint64_t session = partition::k_no_session + 1;
     partition::FetchMessage message;  // of this turn
     bool flushing = false;
     bool blocked = false;  // the channel's queue is full
@@ -62,6 +62,7 @@ class Replication final : public partition::ReplicationLink, private controller:
   void opened(NodeId node, peers::Channel channel) override;
   void writable(NodeId node, peers::Channel channel) override;
 
+  void begin_session(NodeId node);
   void send_held(NodeId node);
   void flush_later(NodeId leader, Asking& asking);
   void flush(NodeId leader);

@@ -53,6 +53,7 @@ struct PartitionView {
   std::vector<NodeId> isr;
   std::vector<NodeId> elr;
   uint32_t min_isr = 1;
+  bool end_reported = false;     // this replica has told how far it goes, for this leaderless epoch
   std::optional<Epoch> loss_at;  // of the last leader that was chosen though records may be lost
   model::DurabilityMode durability = model::DurabilityMode::fsync;
   uint32_t message_bytes_max = 0;  // 0: the format's

@@ -129,6 +129,16 @@ void Replicating::served(const FollowerSession& to, Result<log::ReadResult> read
   link_.answer(to, std::move(answer));
 }
 
+// The same leadership may go on later, and a question that stood here would not be known then.
+void Replicating::resign() {
+  for (auto& [node, f] : sessions_.all()) {
+    if (!f.asking) continue;
+    FetchAnswer answer = blank();
+    answer.outcome = FetchOutcome::not_now;
+    link_.answer({{node, f.incarnation}, f.session}, std::move(answer));
+  }
+}
+
 void Replicating::tell_hw_later() {
   if (hw_timer_) return;
   hw_timer_ = loop_.after(k_hw_delay, scope_.wrap([this] {

@@ -48,6 +48,8 @@ class Replicating {
   void log_start_moved() { tell_hw_later(); }
   // Now and then: who lags, who has caught up.
   void review();
+  // It ends: whoever waits for an answer is told to ask again. Last call.
+  void resign();
 
  private:
   using Follower = FollowerSessions::Follower;

@@ -78,6 +78,9 @@ struct FetchAnswer {
   bool operator==(const FetchAnswer&) const = default;
 };
 
+// The number of no session: an AnswerMessage with it has no answers, and asks the follower to begin anew.
+inline constexpr uint64_t k_no_session = 0;
+
 // --- What travels between two brokers, for all their partitions -------------------------------------
 
 struct FetchMessage {

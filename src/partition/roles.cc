@@ -74,6 +74,7 @@ void Partition::lead() {
 
 void Partition::stop_leading(const Error& why) {
   if (!leader_) return;
+  if (replicating_) replicating_->resign();
   replicating_.reset();
   LeaderOutput output = leader_->resign();
   leader_.reset();
@@ -156,7 +157,7 @@ void Partition::begin_anew(Offset at, env::Done<void> done) {
 // Tells how far this replica goes once all of it is on the disk; until the next leader nothing is appended
 // and nothing cut. Told again at each review until the metadata shows it, or a leader.
 void Partition::report_end() {
-  if (options_.link == nullptr || changing_log_) return;
+  if (options_.link == nullptr || changing_log_ || view_.end_reported) return;
   const Epoch epoch = view_.epoch;
   if (reported_ == epoch) return;
   reported_ = epoch;
