@@ -69,6 +69,19 @@ struct Encode {
       write(item.initReplica(), c.items[i].replica, c.items[i].replica_incarnation);
     }
   }
+  void operator()(const controller::ChangeIsr& c) {
+    auto r = out.initChangeIsr();
+    write(r.initLeader(), c.leader, c.leader_incarnation);
+    auto list = r.initItems(static_cast<unsigned>(c.items.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      auto item = list[i];
+      write(item.initPartition(), c.items[i].partition);
+      item.setVersion(c.items[i].version.value);
+      auto isr = item.initIsr(static_cast<unsigned>(c.items[i].isr.size()));
+      for (unsigned k = 0; k < isr.size(); ++k)
+        write(isr[k], c.items[i].isr[k].node, c.items[i].isr[k].incarnation);
+    }
+  }
   void operator()(const controller::ReportReplica& c) {
     auto r = out.initReportReplica();
     write(r.initBroker(), c.node, c.incarnation);
@@ -119,6 +132,7 @@ struct ItemCount {
   size_t operator()(const controller::RegisterBroker& c) const { return c.reports.size(); }
   size_t operator()(const controller::FenceBrokers& c) const { return c.brokers.size(); }
   size_t operator()(const controller::ClearSuspect& c) const { return c.items.size(); }
+  size_t operator()(const controller::ChangeIsr& c) const { return c.items.size(); }
   size_t operator()(const controller::EndElectionWait& c) const { return c.partitions.size(); }
   template <class Other>
   size_t operator()(const Other&) const {
@@ -194,6 +208,21 @@ Result<controller::Command> read(schema::ClearSuspect::Reader in) {
   return c;
 }
 
+Result<controller::Command> read(schema::ChangeIsr::Reader in) {
+  const controller::BrokerLife leader = read(in.getLeader());
+  controller::ChangeIsr c{leader.node, leader.incarnation, {}};
+  const auto items = in.getItems();
+  BASCULE_TRY(bounded(items, controller::k_command_items_max, "items"));
+  for (const auto item : items) {
+    const auto isr = item.getIsr();
+    BASCULE_TRY(bounded(isr, controller::k_replicas_max, "replicas"));
+    controller::ChangeIsrItem& out =
+        c.items.emplace_back(read(item.getPartition()), Version(item.getVersion()));
+    for (const auto life : isr) out.isr.push_back(read(life));
+  }
+  return c;
+}
+
 Result<controller::Command> read(schema::ReportReplica::Reader in) {
   const controller::BrokerLife broker = read(in.getBroker());
   return controller::ReportReplica{
@@ -241,6 +270,7 @@ Result<controller::Command> read(schema::Command::Reader in) {
     case schema::Command::DELETE_STREAM:
       return controller::DeleteStream{StreamId(in.getDeleteStream())};
     case schema::Command::CLEAR_SUSPECT: return read(in.getClearSuspect());
+    case schema::Command::CHANGE_ISR: return read(in.getChangeIsr());
     case schema::Command::REPORT_REPLICA: return read(in.getReportReplica());
     case schema::Command::END_ELECTION_WAIT: return read(in.getEndElectionWait());
     case schema::Command::ELECT_UNCLEAN: return read(in.getElectUnclean());

@@ -64,6 +64,7 @@ struct Command {
     setSetting @13 :Setting;
     allocateProducerIds @14 :AllocateProducerIds;
     resignLeaderships @15 :BrokerLife;
+    changeIsr @16 :ChangeIsr;
   }
 }
 
@@ -126,6 +127,17 @@ struct ClearSuspect {
     partition @0 :PartitionId;
     version @1 :UInt64;
     replica @2 :BrokerLife;
+  }
+}
+
+struct ChangeIsr {
+  leader @0 :BrokerLife;
+  items @1 :List(Item);
+
+  struct Item {
+    partition @0 :PartitionId;
+    version @1 :UInt64;
+    isr @2 :List(BrokerLife);
   }
 }
 

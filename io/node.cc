@@ -5,6 +5,7 @@
 #include "capnp/command_codec.h"
 #include "capnp/controller_message_codec.h"
 #include "capnp/peer_codec.h"
+#include "capnp/replication_codec.h"
 #include "capnp/rpc_server.h"
 #include "io/asio_network.h"
 #include "io/entropy.h"
@@ -48,6 +49,7 @@ struct Node::Parts {
   capnp_codec::MetadataCodec codec;
   capnp_codec::PeerCodec peer_codec;
   capnp_codec::ControllerMessageCodec message_codec;
+  capnp_codec::ReplicationCodec replication_codec;
   std::unique_ptr<peers::Authenticator> authenticator;
   std::optional<controller::ClusterParts> cluster_parts;
   std::unique_ptr<broker::Broker> broker;
@@ -68,6 +70,7 @@ class Node::Starting : public std::enable_shared_from_this<Node::Starting> {
     if (!authenticator) return fail_with(named("cluster_secret", std::move(authenticator.error())));
     p.authenticator = std::move(*authenticator);
     p.cluster_parts.emplace(p.peer_codec, p.message_codec, *p.authenticator);
+    p.options.broker.replication = &p.replication_codec;
     if (p.options.rpc) p.options.broker.controller.endpoints.rpc = p.options.rpc->to_string();
     if (p.options.nats) p.options.broker.controller.endpoints.nats = p.options.nats->to_string();
     broker::open_broker(p.broker_world, p.options.broker, p.codec, &*p.cluster_parts,

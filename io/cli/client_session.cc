@@ -19,6 +19,7 @@ struct ClientSession::Parts {
   std::unique_ptr<io::TlsClientContext> tls;  // null: in the open
   std::unique_ptr<client::Transport> transport;
   std::unique_ptr<client::Client> client;
+  Duration request_timeout;
 };
 
 Result<std::unique_ptr<ClientSession>> ClientSession::open(const ConnectOptions& options) {
@@ -27,6 +28,7 @@ Result<std::unique_ptr<ClientSession>> ClientSession::open(const ConnectOptions&
   if (client_options.servers.empty()) return fail(Errc::invalid, "no server is named");
   BASCULE_TRY_ASSIGN(client_options.token, secret(options.token));
   BASCULE_TRY_ASSIGN(client_options.request_timeout, model::parse_duration(options.timeout));
+  const Duration request_timeout = client_options.request_timeout;
   auto parts = std::make_unique<Parts>();
   if (options.secured()) {
     BASCULE_TRY_ASSIGN(parts->tls,
@@ -36,6 +38,7 @@ Result<std::unique_ptr<ClientSession>> ClientSession::open(const ConnectOptions&
   parts->transport = rpc::make_rpc_transport(parts->loop, parts->network, parts->tls.get());
   parts->client =
       client::make_client(parts->loop, *parts->transport, parts->random, std::move(client_options));
+  parts->request_timeout = request_timeout;
   return std::unique_ptr<ClientSession>(new ClientSession(std::move(parts)));
 }
 
@@ -45,6 +48,7 @@ client::Client& ClientSession::client() { return *parts_->client; }
 io::AsioLoop& ClientSession::loop() { return parts_->loop; }
 void ClientSession::run_loop() { parts_->loop.run(); }
 void ClientSession::stop_loop() { parts_->loop.stop(); }
+Duration ClientSession::request_timeout() const { return parts_->request_timeout; }
 MonotonicTime ClientSession::now() const { return parts_->loop.now(); }
 void ClientSession::pause(Duration duration) {
   (void)await<void>([this, duration](env::Done<void> done) {

@@ -29,6 +29,8 @@ class ClientSession {
   // Runs the loop until stop_loop().
   void run_loop();
   void stop_loop();
+  // Of the options: longest that one request may take.
+  Duration request_timeout() const;
   MonotonicTime now() const;
   // Runs the loop that long.
   void pause(Duration duration);

@@ -46,6 +46,7 @@ class Publishing {
     publisher.acks = options.ack == "none"     ? model::Acks::none
                      : options.ack == "leader" ? model::Acks::leader
                                                : model::Acks::all;
+    publisher.delivery_timeout = session.request_timeout();
     if (options.partition) publisher.partition = PartitionIndex(*options.partition);
     publisher_ = session.client().publisher(options.stream, publisher);
   }

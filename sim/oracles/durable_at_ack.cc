@@ -22,18 +22,24 @@ bool storage_holds(const Storage& storage, PartitionId partition, ByteView bytes
   return false;
 }
 
-void DurableAtAck::acked(size_t index, model::DurabilityMode mode, const Storage& storage) {
+void DurableAtAck::acked(size_t index, model::DurabilityMode mode,
+                         const std::vector<const Storage*>& disks, size_t needed) {
   const SentBatch& batch = history_.batches()[index];
   if (batch.acks == model::Acks::none) return;
   const BufferRef bytes = history_.encode(index);
   const ByteView body = bytes.view().subspan(limits::k_batch_header_bytes);
-  const bool held = mode == model::DurabilityMode::fsync
-                        ? storage_holds(storage.worst_image(), batch.partition, body)
-                        : storage_holds(storage, batch.partition, body);
-  if (held) return;
+  size_t held = 0;
+  for (const Storage* disk : disks) {
+    if (held == needed) break;
+    held += mode == model::DurabilityMode::fsync
+                ? storage_holds(disk->worst_image(), batch.partition, body)
+                : storage_holds(*disk, batch.partition, body);
+  }
+  if (held >= needed) return;
   verdict_.fire("O2", RecordId{batch.producer, batch.first_sequence}.to_string() +
                           " is acknowledged at " + batch.partition.to_string() + "@" +
-                          batch.base.to_string() + " and not in the worst crash image");
+                          batch.base.to_string() + " and in the worst crash image of " +
+                          std::to_string(held) + " disks alone, not " + std::to_string(needed));
 }
 
 }  // namespace bascule::sim

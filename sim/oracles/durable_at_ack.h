@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "sim/oracles/history.h"
 #include "sim/world/storage.h"
@@ -15,8 +16,9 @@ class DurableAtAck {
  public:
   DurableAtAck(const History& history, Verdict& verdict) : history_(history), verdict_(verdict) {}
 
-  // Call in the turn in which the answer of batch `index` came.
-  void acked(size_t index, model::DurabilityMode mode, const Storage& storage);
+  // Call in the turn in which the answer of batch `index` came: it is on at least `needed` of the disks.
+  void acked(size_t index, model::DurabilityMode mode, const std::vector<const Storage*>& disks,
+             size_t needed);
 
  private:
   const History& history_;

@@ -64,7 +64,8 @@ class PartitionLeaders {
  private:
   void elected(const controller::PartitionEntry& p, const controller::BrokerEntry& broker) {
     const auto assigned = storages_.find(p.replica(p.leader)->assignment);
-    if (assigned->second != broker.storage && !p.loss)
+    // One of several replicas may have copied all of it to a new storage since.
+    if (p.replicas.size() == 1 && assigned->second != broker.storage && !p.loss)
       verdict_.fire("O7", "broker " + p.leader.to_string() + " leads " + p.id.to_string() +
                               " with a storage that never held it");
     const controller::BrokerLife who{p.leader, p.leader_incarnation};

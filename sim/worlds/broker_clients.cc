@@ -112,7 +112,7 @@ void BrokerClients::on_answer(size_t index, const Result<broker::PublishAck>& an
   if (known == nullptr || known->delete_tried || story_.damaged(batch.partition)) return;
   // A failed sync may have thrown the pages out before the process hears of it.
   if (known->config.durability == model::DurabilityMode::memory && story_.cache_dropped) return;
-  story_.durable.acked(index, known->config.durability, story_.node.device().storage());
+  story_.durable.acked(index, known->config.durability, {&story_.node.device().storage()}, 1);
 }
 
 // --- Subscribe ------------------------------------------------------------------------------------

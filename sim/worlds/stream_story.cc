@@ -20,8 +20,7 @@ std::optional<PartitionId> partition_of_path(std::string_view path) {
 
 void StreamStory::created(const broker::StreamStatus& status) {
   KnownStream known{status.config};
-  for (const broker::PartitionStatus& p : status.partitions)
-    known.holders.push_back(p.replicas.empty() ? NodeId() : p.replicas.front());
+  for (const broker::PartitionStatus& p : status.partitions) known.replicas.push_back(p.replicas);
   streams.try_emplace(status.id, std::move(known));
   names[status.config.name] = status.id;
 }
@@ -66,7 +65,15 @@ void StreamStory::answered(size_t index, const Result<broker::PublishAck>& answe
   batch.base = answer->base_offset;
   if (answer->partition != batch.partition || answer->count != batch.count)
     verdict.fire("O11", "an ack of another batch");
-  acks.acked(index);
+  const KnownStream* known = stream(batch.partition.stream);
+  if (known == nullptr || known->promised(batch.acks)) acks.acked(index);
+}
+
+void StreamStory::hit(PartitionId partition, NodeId node) {
+  std::set<NodeId>& nodes = hits_[partition];
+  nodes.insert(node);
+  const KnownStream* known = stream(partition.stream);
+  if (known == nullptr || nodes.size() >= known->config.min_isr) give_up(partition);
 }
 
 void StreamStory::give_up(PartitionId partition) {

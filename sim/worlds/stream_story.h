@@ -23,8 +23,11 @@ namespace bascule::sim {
 
 struct KnownStream {
   model::StreamConfig config;
-  std::vector<NodeId> holders = {};  // of each partition's only replica
-  bool delete_tried = false;         // it may be gone
+  std::vector<std::vector<NodeId>> replicas = {};  // of each partition
+  bool delete_tried = false;                       // it may be gone
+
+  // The promise is about what all in-sync replicas have; one replica has no other kind.
+  bool promised(model::Acks acks) const { return config.replicas == 1 || acks == model::Acks::all; }
 };
 
 // "logs/12-3-7/…" → 12/3
@@ -57,6 +60,7 @@ class StreamStory {
   // lost.
   virtual bool may_fail_to_read(PartitionId partition) const = 0;
   virtual bool damaged(PartitionId partition) const { return damaged_.contains(partition); }
+  bool hit_anywhere(PartitionId partition) const { return hits_.contains(partition); }
 
   Simulation& sim;
   Verdict& verdict;
@@ -71,10 +75,14 @@ class StreamStory {
  protected:
   // All of it may be gone.
   void give_up(PartitionId partition);
+  // What `node` has of it may be gone; where so many replicas are hit that none with everything need be
+  // left, all of it.
+  void hit(PartitionId partition, NodeId node);
   const std::set<PartitionId>& given_up() const { return damaged_; }
 
  private:
   std::set<PartitionId> damaged_;
+  std::map<PartitionId, std::set<NodeId>> hits_;
 };
 
 }  // namespace bascule::sim

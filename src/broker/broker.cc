@@ -11,11 +11,13 @@ namespace bascule::broker {
 
 Broker::Broker(env::World& world, const BrokerOptions& options,
                std::unique_ptr<controller::Controller> controller,
-               std::unique_ptr<log::LogStore> logs, std::unique_ptr<Replicas> replicas)
+               std::unique_ptr<log::LogStore> logs, std::unique_ptr<Replication> replication,
+               std::unique_ptr<Replicas> replicas)
     : world_(world),
       options_(options),
       controller_(std::move(controller)),
       logs_(std::move(logs)),
+      replication_(std::move(replication)),
       replicas_(std::move(replicas)),
       reads_(world, *controller_),
       admin_(world, *controller_, *replicas_, reads_),
@@ -35,12 +37,20 @@ Broker::Broker(env::World& world, const BrokerOptions& options,
   housekeeping_.start();
 }
 
-Broker::~Broker() { controller_->forget_observer(*this); }
+Broker::~Broker() {
+  if (replication_) replication_->stop();
+  controller_->forget_observer(*this);
+}
 
 void Broker::metadata_changed(Index, const std::vector<controller::Change>& changes) {
   for (const controller::Change& change : changes) {
     if (const auto* partition = std::get_if<controller::PartitionChanged>(&change))
       replicas_->reconcile(partition->partition);
+    // Another life, up or down: its partitions' replicas are others than before.
+    if (const auto* broker = std::get_if<controller::BrokerChanged>(&change)) {
+      for (const PartitionId id : controller_->table().partitions_of(broker->node))
+        replicas_->reconcile(id);
+    }
     if (const auto* deleted = std::get_if<controller::StreamDeleted>(&change)) {
       for (const controller::PartitionEntry& entry : deleted->stream.partitions)
         replicas_->reconcile(entry.id);
@@ -142,6 +152,7 @@ void Broker::stop(Done<void> done) {
 }
 
 void Broker::stop_parts(Done<void> done) {
+  if (replication_) replication_->stop();
   // Logs first: the clean mark of the store says that each of them ended as it says.
   replicas_->stop({Errc::stopping, ""}, scope_.wrap([this, done = std::move(done)](
                                                         const Status&) mutable {

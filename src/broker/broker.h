@@ -21,6 +21,7 @@
 #include "src/broker/metadata_reads.h"
 #include "src/broker/producer_ids.h"
 #include "src/broker/replicas.h"
+#include "src/broker/replication.h"
 #include "src/broker/stream_admin.h"
 #include "src/broker/stream_observers.h"
 #include "src/broker/subscriptions.h"
@@ -36,6 +37,10 @@ struct BrokerOptions {
   controller::ControllerOptions controller;
   log::LogStoreOptions logs;
   uint32_t message_bytes_max = 1 << 20;  // where a stream says none
+  // Needed where the broker has peers; outlives it.
+  const partition::ReplicationCodec* replication = nullptr;
+  Duration replica_lag_max =
+      seconds(2);  // a replica that is behind for so long leaves the in-sync set
   Duration housekeeping_interval = seconds(10);
   Duration drain_timeout =
       seconds(30);  // of a stop: then what is in flight ends as outcome_unknown
@@ -93,7 +98,7 @@ class Broker final : public Api, private controller::MetadataObserver {
   friend class BrokerOpening;
   Broker(env::World& world, const BrokerOptions& options,
          std::unique_ptr<controller::Controller> controller, std::unique_ptr<log::LogStore> logs,
-         std::unique_ptr<Replicas> replicas);
+         std::unique_ptr<Replication> replication, std::unique_ptr<Replicas> replicas);
 
   void metadata_changed(Index index, const std::vector<controller::Change>& changes) override;
   void events_happened(const std::vector<controller::Event>&, bool) override { events_.happened(); }
@@ -103,6 +108,7 @@ class Broker final : public Api, private controller::MetadataObserver {
   BrokerOptions options_;
   std::unique_ptr<controller::Controller> controller_;
   std::unique_ptr<log::LogStore> logs_;
+  std::unique_ptr<Replication> replication_;  // null: a broker alone
   std::unique_ptr<Replicas> replicas_;
   MetadataReads reads_;
   StreamAdmin admin_;

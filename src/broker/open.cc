@@ -49,9 +49,14 @@ class BrokerOpening {
   }
 
   void open_logs(const Self& self) {
+    if (controller_->cluster_peers() != nullptr && options_.replication != nullptr)
+      replication_ = std::make_unique<Replication>(
+          world_, *controller_, *controller_->cluster_peers(), *options_.replication);
     replicas_ =
         std::make_unique<Replicas>(world_, *controller_, *logs_,
-                                   ReplicaOptions{.message_bytes_max = options_.message_bytes_max});
+                                   ReplicaOptions{.message_bytes_max = options_.message_bytes_max,
+                                                  .link = replication_.get(),
+                                                  .replica_lag_max = options_.replica_lag_max});
     replicas_->open_all([this, self](Result<std::vector<controller::ReplicaReport>> reports) {
       if (!reports) return fail_with(std::move(reports.error()));
       register_life(self, std::move(*reports));
@@ -71,9 +76,10 @@ class BrokerOpening {
   void start_serving(const Self& self) {
     logs_->start_serving([this, self](Status serving) {
       if (!serving) return fail_with(std::move(serving.error()));
+      if (replication_) replication_->start(*replicas_, Duration{options_.replica_lag_max.ns / 4});
       replicas_->go_live(incarnation_);
       broker_.reset(new Broker(world_, options_, std::move(controller_), std::move(logs_),
-                               std::move(replicas_)));
+                               std::move(replication_), std::move(replicas_)));
       unfence(self);
     });
   }
@@ -99,9 +105,12 @@ class BrokerOpening {
   void fail_with(Error error) {
     world_.loop.post([this_done = std::move(done_), error = std::move(error),
                       broker = std::move(broker_), replicas = std::move(replicas_),
-                      logs = std::move(logs_), controller = std::move(controller_)]() mutable {
+                      replication = std::move(replication_), logs = std::move(logs_),
+                      controller = std::move(controller_)]() mutable {
       broker.reset();
+      if (replication) replication->stop();
       replicas.reset();
+      replication.reset();
       logs.reset();
       controller.reset();
       this_done(fail(std::move(error)));
@@ -115,6 +124,7 @@ class BrokerOpening {
   Done<std::unique_ptr<Broker>> done_;
   std::unique_ptr<controller::Controller> controller_;
   std::unique_ptr<log::LogStore> logs_;
+  std::unique_ptr<Replication> replication_;
   std::unique_ptr<Replicas> replicas_;
   Incarnation incarnation_;
   std::unique_ptr<Broker> broker_;

@@ -32,17 +32,40 @@ partition::PartitionView Replicas::view_of(const controller::PartitionEntry& ent
   const controller::StreamEntry* stream = controller_.table().stream(entry.id.stream);
   ASSERT(stream != nullptr, entry.id);
   const model::StreamConfig& config = stream->config;
-  return {.leader = may_lead_ ? entry.leader : NodeId{},
-          .leader_incarnation = may_lead_ ? entry.leader_incarnation : Incarnation{},
+  // Who may not lead now is the leader of no life; others' leaderships are followed all the same.
+  const controller::ReplicaEntry* own = entry.replica(controller_.identity().node);
+  const bool masked = !may_lead_ && entry.leader == controller_.identity().node;
+  return {.leader = entry.leader,
+          .leader_incarnation = masked ? Incarnation{} : entry.leader_incarnation,
           .epoch = entry.epoch,
+          .version = entry.version,
+          .replicas = replica_views(entry),
           .isr = entry.isr,
+          .elr = entry.elr,
           .min_isr = config.min_isr,
+          .end_reported = own != nullptr && own->report.has_value(),
+          .loss_at = entry.loss ? std::optional(entry.loss->epoch) : std::nullopt,
           .durability = config.durability,
           .message_bytes_max =
               config.message_bytes_max != 0 ? config.message_bytes_max : options_.message_bytes_max,
           .retention = {.age = config.retain_age,
                         .bytes = config.retain_bytes,
                         .messages = config.retain_messages}};
+}
+
+std::vector<partition::ReplicaView> Replicas::replica_views(
+    const controller::PartitionEntry& entry) const {
+  std::vector<partition::ReplicaView> out;
+  out.reserve(entry.replicas.size());
+  for (const controller::ReplicaEntry& r : entry.replicas) {
+    const controller::BrokerEntry* broker = controller_.table().broker(r.node);
+    out.push_back({.node = r.node,
+                   .incarnation = broker == nullptr ? Incarnation{} : broker->incarnation,
+                   .up = broker != nullptr && !broker->fenced,
+                   .barred = r.damaged || r.diverged,
+                   .suspect = r.suspect});
+  }
+  return out;
 }
 
 void Replicas::let_lead(bool allowed) {
@@ -169,7 +192,9 @@ void Replicas::on_opened(PartitionId id, Result<std::unique_ptr<log::Log>> opene
         partition::PartitionOptions{.id = id,
                                     .self = controller_.identity().node,
                                     .in_flight_bytes_max = bounds::k_partition_in_flight_bytes_max,
-                                    .readers_max = bounds::k_partition_subscriptions_max},
+                                    .readers_max = bounds::k_partition_subscriptions_max,
+                                    .link = options_.link,
+                                    .replica_lag_max = options_.replica_lag_max},
         std::move(*opened));
     if (stopping_) return close(id, {Errc::stopping, ""});
   } else {
@@ -258,8 +283,15 @@ Result<partition::Partition*> Replicas::leader_of(StreamId stream, PartitionInde
   }
   if (slot.state == State::closing)
     return fail(Errc::not_yet, "the partition is being placed anew");
-  if (!slot.partition->ready()) return fail(Errc::not_yet);
+  if (!slot.partition->leads()) return fail(Errc::not_yet);
   return slot.partition.get();
+}
+
+Result<partition::Partition*> Replicas::ready_leader_of(StreamId stream, PartitionIndex index) {
+  BASCULE_TRY_ASSIGN(partition::Partition * found, leader_of(stream, index));
+  if (!found->ready())
+    return fail(Errc::not_yet, "the new leader does not know yet what is committed");
+  return found;
 }
 
 const partition::Partition* Replicas::find(PartitionId id) const {

@@ -32,7 +32,9 @@ inline bool says_nothing(const Error& error) {
 }
 
 struct ReplicaOptions {
-  uint32_t message_bytes_max = 0;  // where a stream says none; 0: the format's
+  uint32_t message_bytes_max = 0;              // where a stream says none; 0: the format's
+  partition::ReplicationLink* link = nullptr;  // null: this broker is alone
+  Duration replica_lag_max = seconds(2);
 };
 
 class Replicas {
@@ -57,10 +59,12 @@ class Replicas {
   // The table's entry of the partition has changed.
   void reconcile(PartitionId id);
 
-  // The partition, where this broker leads it and is ready. Errors: unknown_stream, unknown_partition,
+  // The partition, where this broker leads it: it takes publishes. Errors: unknown_stream, unknown_partition,
   // not_leader (with a hint), not_yet, corrupt (its storage cannot be read), data_lost, no_space,
   // overloaded (no descriptor was free to open it).
   Result<partition::Partition*> leader_of(StreamId stream, PartitionIndex index);
+  // The same, where it also knows all that an earlier leader may have shown: it takes readers. Else `not_yet`.
+  Result<partition::Partition*> ready_leader_of(StreamId stream, PartitionIndex index);
   // The partition, where its log is open here; null else.
   const partition::Partition* find(PartitionId id) const;
   // Completes when every partition of the stream is led here and ready; with the error of the first that
@@ -95,6 +99,7 @@ class Replicas {
 
   const controller::PartitionEntry* placed_here(PartitionId id, AssignmentId* assignment) const;
   partition::PartitionView view_of(const controller::PartitionEntry& entry) const;
+  std::vector<partition::ReplicaView> replica_views(const controller::PartitionEntry& entry) const;
   void open(PartitionId id);
   void on_opened(PartitionId id, Result<std::unique_ptr<log::Log>> opened);
   void tell_recovery(PartitionId id, const log::Log& log) const;

@@ -24,8 +24,6 @@ struct StreamAdmin::Creation {
 
 void StreamAdmin::create(CreateStream request, Done<StreamStatus> done) {
   Status checked = model::check_stream_config(request.config);
-  if (checked && request.config.replicas > 1)
-    checked = fail(Errc::unsupported, "more than one replica: this version does not replicate yet");
   if (checked && request.deadline <= world_.loop.now()) checked = fail(Errc::deadline_exceeded);
   if (checked && changes_ >= bounds::k_stream_changes_max)
     checked = fail(Errc::overloaded, "too many stream changes are on their way");

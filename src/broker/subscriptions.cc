@@ -37,7 +37,8 @@ void Subscriptions::start(Request request) {
   if (wanted.deadline <= world_.loop.now()) return request.done(fail(Errc::deadline_exceeded));
   if (*count_ >= bounds::k_subscriptions_max)
     return request.done(fail(Errc::overloaded, "too many subscriptions"));
-  const Result<partition::Partition*> found = replicas_.leader_of(wanted.stream, wanted.partition);
+  const Result<partition::Partition*> found =
+      replicas_.ready_leader_of(wanted.stream, wanted.partition);
   if (!found) return request.done(fail(found.error()));
   partition::Partition& partition = **found;
   const VisibleLog visible{.log_start = partition.log().log_start(),
@@ -58,7 +59,7 @@ void Subscriptions::start(Request request) {
 
 void Subscriptions::start_at_time(Request request, SubscriptionStart start, WallTime time) {
   const Result<partition::Partition*> found =
-      replicas_.leader_of(request.subscribe.stream, request.subscribe.partition);
+      replicas_.ready_leader_of(request.subscribe.stream, request.subscribe.partition);
   if (!found) return request.done(fail(found.error()));
   partition::Partition& partition = **found;
   partition.find_time(
@@ -69,7 +70,7 @@ void Subscriptions::start_at_time(Request request, SubscriptionStart start, Wall
           return request.done(fail(Errc::deadline_exceeded));
         // Looked up again: it may have been deleted, or lead another epoch, meanwhile.
         const Result<partition::Partition*> now =
-            replicas_.leader_of(request.subscribe.stream, request.subscribe.partition);
+            replicas_.ready_leader_of(request.subscribe.stream, request.subscribe.partition);
         if (!now) return request.done(fail(now.error()));
         if ((*now)->epoch() != epoch) return request.done(fail(Errc::not_yet, "a new epoch began"));
         start.first = *at;

@@ -135,6 +135,7 @@ void PublishLane::answered(uint64_t number, std::expected<broker::PublishAck, Fa
 }
 
 void PublishLane::refused(OutgoingBatch batch, const Failure& failure) {
+  batch.refusal = failure.error;
   // In the order of their records: what is refused after this one and was made before it goes first.
   const auto at = std::ranges::find_if(ready_, [&](const OutgoingBatch& other) {
     return other.sequences.front() > batch.sequences.front();
@@ -157,19 +158,24 @@ void PublishLane::refused(OutgoingBatch batch, const Failure& failure) {
 
 void PublishLane::expire(MonotonicTime now) {
   if (!builder_.empty() && gathering_.deadline <= now) close_batch();
-  std::vector<std::pair<OutgoingBatch, Errc>> expired;
+  std::vector<std::pair<OutgoingBatch, Error>> expired;
+  const Error unsent{Errc::deadline_exceeded, "the delivery timeout is over"};
   while (!ready_.empty() && ready_.front().deadline <= now) {
-    expired.emplace_back(std::move(ready_.front()), Errc::deadline_exceeded);
+    OutgoingBatch batch = std::move(ready_.front());
     ready_.pop_front();
+    // Why it could not be published says more than that it took too long; both are definite.
+    Error why = batch.refusal ? *std::exchange(batch.refusal, std::nullopt) : unsent;
+    expired.emplace_back(std::move(batch), std::move(why));
   }
   while (!in_flight_.empty() && in_flight_.front().batch.deadline + k_answer_grace <= now) {
-    expired.emplace_back(std::move(in_flight_.front().batch), Errc::outcome_unknown);
+    expired.emplace_back(std::move(in_flight_.front().batch),
+                         Error{Errc::outcome_unknown, "the delivery timeout is over"});
     in_flight_.pop_front();
   }
   if (expired.empty()) return;
   send_soon();
-  for (auto& [batch, code] : expired)
-    owner_.batch_done(partition_, std::move(batch), fail(code, "the delivery timeout is over"));
+  for (auto& [batch, why] : expired)
+    owner_.batch_done(partition_, std::move(batch), fail(std::move(why)));
 }
 
 }  // namespace bascule::client

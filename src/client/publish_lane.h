@@ -28,6 +28,7 @@ struct OutgoingBatch {
   std::vector<std::pair<uint32_t, Done<Published>>> dones;
   size_t cost = 0;  // charged against buffered_bytes_max
   MonotonicTime deadline;
+  std::optional<Error> refusal = {};  // the last definite one
 };
 
 // What a lane needs of its publisher.

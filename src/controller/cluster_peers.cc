@@ -52,8 +52,13 @@ void ClusterPeers::forward(NodeId leader, Slice entry, env::Done<void> done) {
 
 // --- What peers tell -------------------------------------------------------------------------------
 
-void ClusterPeers::opened(const peers::Identity&, peers::Channel) {
+void ClusterPeers::opened(const peers::Identity& peer, peers::Channel channel) {
   copy_seen_ = MonotonicTime::never();
+  if (channels_ != nullptr) channels_->opened(peer.node, channel);
+}
+
+void ClusterPeers::writable(NodeId node, peers::Channel channel) {
+  if (channels_ != nullptr) channels_->writable(node, channel);
 }
 
 void ClusterPeers::process_gone(NodeId node, Incarnation incarnation) {

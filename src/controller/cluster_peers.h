@@ -34,6 +34,16 @@ class ClusterListener {
   virtual void displaced(const Error& why) = 0;
 };
 
+// Told of channels to other brokers, in turns of the loop.
+class ChannelListener {
+ public:
+  virtual ~ChannelListener() = default;
+  // It is there, or there again: what was on its way is lost.
+  virtual void opened(NodeId node, peers::Channel channel) = 0;
+  // After `overloaded`.
+  virtual void writable(NodeId node, peers::Channel channel) = 0;
+};
+
 class ClusterPeers final : public MemberLink, private peers::PeersObserver {
  public:
   ClusterPeers(env::World& world, const peers::PeersOptions& options, peers::Self self,
@@ -41,6 +51,7 @@ class ClusterPeers final : public MemberLink, private peers::PeersObserver {
   ~ClusterPeers() override;
 
   void listen_to(ClusterListener* listener) { listener_ = listener; }
+  void listen_to_channels(ChannelListener* listener) { channels_ = listener; }
 
   // Asks `node` over the control channel; errors as Peers::request.
   template <class Answer>
@@ -89,7 +100,7 @@ class ClusterPeers final : public MemberLink, private peers::PeersObserver {
   void opened(const peers::Identity& peer, peers::Channel channel) override;
   void lost(const peers::Identity&, peers::Channel, const Error&) override {}
   void process_gone(NodeId node, Incarnation incarnation) override;
-  void writable(NodeId, peers::Channel) override {}
+  void writable(NodeId node, peers::Channel channel) override;
   void raft_message(raft::Message message) override;
   void refused(const peers::Refusal& refusal) override;
   void refusing(const peers::Identity& other, const peers::Refusal& refusal) override;
@@ -98,6 +109,7 @@ class ClusterPeers final : public MemberLink, private peers::PeersObserver {
   env::World& world_;
   const PeerMessageCodec& codec_;
   ClusterListener* listener_ = nullptr;
+  ChannelListener* channels_ = nullptr;
   MonotonicTime copy_seen_ =
       MonotonicTime::never();  // a peer speaks with another life of this broker
   std::map<std::pair<NodeId, peers::RefusalReason>, MonotonicTime>

@@ -10,6 +10,7 @@ struct Name {
   std::string_view operator()(const CreateStream&) const { return "create_stream"; }
   std::string_view operator()(const DeleteStream&) const { return "delete_stream"; }
   std::string_view operator()(const ClearSuspect&) const { return "clear_suspect"; }
+  std::string_view operator()(const ChangeIsr&) const { return "change_isr"; }
   std::string_view operator()(const ReportReplica&) const { return "report_replica"; }
   std::string_view operator()(const EndElectionWait&) const { return "end_election_wait"; }
   std::string_view operator()(const ElectUnclean&) const { return "elect_unclean"; }

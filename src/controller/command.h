@@ -142,6 +142,26 @@ struct ClearSuspect {
   bool operator==(const ClearSuspect&) const = default;
 };
 
+// The leader's wish for another in-sync set. Each item is judged by itself. One that is out of date (another
+// leader, incarnation or version) is refused and changes nothing. One that is not, and names a member that
+// may not be in the set (no replica, fenced, of another incarnation, damaged, diverged), is refused and
+// raises the version: every later copy of it is then out of date, so a proposer that sees a higher version
+// knows that nothing it proposed from an earlier one can still happen.
+struct ChangeIsrItem {
+  PartitionId partition;
+  Version version;              // that the leader made it from
+  std::vector<BrokerLife> isr;  // the whole set, ascending by node, the leader among them
+
+  bool operator==(const ChangeIsrItem&) const = default;
+};
+struct ChangeIsr {
+  NodeId leader;
+  Incarnation leader_incarnation;
+  std::vector<ChangeIsrItem> items;
+
+  bool operator==(const ChangeIsr&) const = default;
+};
+
 // How far the replica of a living broker goes, for one leaderless epoch. From then on it appends and cuts
 // nothing until the next leader. Refused: `fenced` (another incarnation or epoch, a leader exists),
 // `not_found` (no such replica).
@@ -240,7 +260,7 @@ using Command =
     std::variant<RegisterBroker, UnfenceBroker, FenceBrokers, CreateStream, DeleteStream,
                  ClearSuspect, ReportReplica, EndElectionWait, ElectUnclean, UnregisterBroker,
                  DeclareStorageLost, FinalizeFeatureLevel, SetSetting, AllocateProducerIds,
-                 ResignLeaderships>;
+                 ResignLeaderships, ChangeIsr>;
 
 std::string_view command_name(const Command& command);
 
@@ -303,6 +323,10 @@ struct ResignLeadershipsOutcome {
   uint32_t moved = 0;  // partitions that have another leader now
   bool operator==(const ResignLeadershipsOutcome&) const = default;
 };
+struct ChangeIsrOutcome {
+  std::vector<uint32_t> refused;  // positions of refused items, ascending
+  bool operator==(const ChangeIsrOutcome&) const = default;
+};
 
 // Same order as Command.
 using Outcome =
@@ -310,7 +334,8 @@ using Outcome =
                  CreateStreamOutcome, DeleteStreamOutcome, ClearSuspectOutcome,
                  ReportReplicaOutcome, EndElectionWaitOutcome, ElectUncleanOutcome,
                  UnregisterBrokerOutcome, DeclareStorageLostOutcome, FinalizeFeatureLevelOutcome,
-                 SetSettingOutcome, AllocateProducerIdsOutcome, ResignLeadershipsOutcome>;
+                 SetSettingOutcome, AllocateProducerIdsOutcome, ResignLeadershipsOutcome,
+                 ChangeIsrOutcome>;
 static_assert(std::variant_size_v<Command> == std::variant_size_v<Outcome>);
 
 }  // namespace bascule::controller

@@ -3,7 +3,7 @@
 // Where it stands: the controller hands it each committed command with its index; every broker does so
 // in the same order and comes to the same state. It does no I/O, sees no clock and draws nothing.
 // Split by verb: registration.cc (lives of brokers), removal.cc (brokers and storages that go for good),
-// elections.cc (who leads), streams.cc, cluster_wide.cc (feature level, settings, producer ids),
+// elections.cc (who leads), isr_changes.cc, streams.cc, cluster_wide.cc (feature level, settings, producer ids),
 // table_events.cc (the activity log), invariants.cc.
 //
 // Who may lead (KIP-966 and Viewstamped Replication Revisited §4.3 are the nearest relatives): a
@@ -119,12 +119,17 @@ class MetadataTable {
   Result<Outcome> apply_one(Index index, const SetSetting& c, ChangeSet& changes);
   Result<Outcome> apply_one(Index index, const AllocateProducerIds& c, ChangeSet& changes);
   Result<Outcome> apply_one(Index index, const ResignLeaderships& c, ChangeSet& changes);
+  Result<Outcome> apply_one(Index index, const ChangeIsr& c, ChangeSet& changes);
 
   // registration.cc
   Status check_registration(const RegisterBroker& c) const;
   void judge_replica(NodeId node, bool lost_all, const ReplicaReport* report, PartitionEntry& p,
                      ChangeSet& changes);
   void fence_in_partition(const std::vector<NodeId>& fenced, PartitionEntry& p, ChangeSet& changes);
+
+  // isr_changes.cc
+  bool may_join(const PartitionEntry& p, const BrokerLife& life) const;
+  bool change_isr(PartitionEntry& p, const std::vector<BrokerLife>& isr, ChangeSet& changes);
 
   // elections.cc
   bool unfenced(NodeId node) const;

@@ -154,6 +154,9 @@ class Log {
   // Cuts everything at and after `to` (log_start <= to <= leo; a batch that holds `to` in its middle goes
   // too, so the end may be below `to`: see leo() afterwards). Durable when complete. Appends meanwhile are the caller's bug.
   virtual void truncate(Offset to, env::Done<void> done) = 0;
+  // Lets go of everything, damage too: the log is empty and begins at `at`, which is also its high watermark.
+  // Durable when complete. Appends meanwhile are the caller's bug.
+  virtual void restart_at(Offset at, env::Done<void> done) = 0;
   // Moves log_start up to `to` (<= durable_leo) and drops whole segments below. Durable when complete.
   virtual void set_log_start(Offset to, env::Done<void> done) = 0;
   // The high watermark, to be kept for the next start (not durable by itself; may be older then).

@@ -57,6 +57,7 @@ class LogImpl final : public Log {
   void read(ReadOptions options, env::Done<ReadResult> done) override;
   void find_time(WallTime time, env::Done<Offset> done) override;
   void truncate(Offset to, env::Done<void> done) override;
+  void restart_at(Offset at, env::Done<void> done) override;
   void set_log_start(Offset to, env::Done<void> done) override;
   void note_hw(Offset hw) override;
   Offset recovered_hw() const override { return recovered_hw_; }
@@ -203,9 +204,10 @@ class LogImpl final : public Log {
   void end_read();
   Offset disk_end() const;  // first offset that only memory holds
 
-  // --- truncate.cc, retention.cc, thin_rewrite.cc
+  // --- truncate.cc, restart.cc, retention.cc, thin_rewrite.cc
   Co<void> truncate_now(Offset to);
   void cut_memory(Offset to);
+  Co<void> restart_now(Offset at);
   Co<void> set_log_start_now(Offset to);
   Co<void> compact_now();
   Co<bool> rewrite_segment(const SegmentRef& thin);

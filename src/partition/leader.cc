@@ -66,6 +66,11 @@ LeaderOutput Leader::progress(NodeId replica, ReplicaProgress progress) {
   return advance();
 }
 
+void Leader::forget(NodeId replica) {
+  REQUIRE(replica != self_);
+  progress_.erase(replica);
+}
+
 LeaderOutput Leader::isr_changed(InSyncReplicas isr) {
   isr_ = std::move(isr);
   return advance();

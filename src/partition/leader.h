@@ -75,6 +75,8 @@ class Leader {
   LeaderOutput appended(const PendingAck& ack, WallTime append_time);
   // A replica (the leader's own log too) has come this far in this epoch and its present session.
   LeaderOutput progress(NodeId replica, ReplicaProgress progress);
+  // What the replica has said counts no more: its session is over, or does not match.
+  void forget(NodeId replica);
   // The metadata table has spoken, or a change was proposed. No vote of a replica outside the sets counts.
   LeaderOutput isr_changed(InSyncReplicas isr);
   LeaderOutput durability_changed(model::DurabilityMode mode);

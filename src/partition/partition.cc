@@ -21,50 +21,6 @@ Partition::~Partition() {
   end_readers({Errc::stopping, ""});
 }
 
-// --- Leadership -----------------------------------------------------------------------------------
-
-void Partition::apply(const PartitionView& view, Incarnation own) {
-  REQUIRE(own != Incarnation{});
-  REQUIRE(view.epoch >= view_.epoch, view.epoch, view_.epoch);
-  if (stopping_) return;
-  const bool mine = view.leader == options_.self && view.leader_incarnation == own;
-  const PartitionView before = std::exchange(view_, view);
-  if (before.durability != view.durability || !leader_) log_->set_durability(view.durability);
-  if (leader_ && (!mine || leader_->epoch() != view.epoch))
-    stop_leading({Errc::not_leader, "epoch " + view.epoch.to_string() + " has begun"});
-  if (!mine) return;
-  if (!leader_) return lead(view);
-  if (before.durability != view.durability) perform(leader_->durability_changed(view.durability));
-  if (leader_ && (before.isr != view.isr || before.min_isr != view.min_isr))
-    perform(leader_->isr_changed({view.isr, {}, view.min_isr}));
-}
-
-void Partition::lead(const PartitionView& view) {
-  leader_.emplace(LeaderStart{
-      .self = options_.self,
-      .epoch = view.epoch,
-      .isr = {view.isr, {}, view.min_isr},
-      .durability = view.durability,
-      .leo = log_->leo(),
-      // A second leadership of one life takes nothing back that readers have seen.
-      .hw = std::max(hw_, log_->recovered_hw()),
-      .own = {log_->written_leo(), log_->durable_leo()},
-      .last_append_time = log_->last_append_time(),
-      .in_flight_bytes_max = options_.in_flight_bytes_max,
-  });
-  hw_ = leader_->hw();
-  log_->note_hw(hw_);
-}
-
-void Partition::stop_leading(const Error& why) {
-  if (!leader_) return;
-  LeaderOutput output = leader_->resign();
-  leader_.reset();
-  end_readers(why);
-  refuse_waiting(why);
-  perform(std::move(output));
-}
-
 // --- What the machine says ------------------------------------------------------------------------
 
 void Partition::perform(LeaderOutput output) {
@@ -72,6 +28,7 @@ void Partition::perform(LeaderOutput output) {
     hw_ = *output.hw;
     log_->note_hw(hw_);
     wake_readers();
+    if (replicating_) replicating_->hw_moved();
   }
   if (output.answers.empty()) return set_deadline_timer();
   const Epoch epoch = view_.epoch;
@@ -105,6 +62,7 @@ void Partition::perform(LeaderOutput output) {
 }
 
 void Partition::on_log_progress() {
+  if (following_) following_->log_progressed();
   if (!leader_) return;
   perform(leader_->progress(options_.self, {log_->written_leo(), log_->durable_leo()}));
 }
@@ -195,8 +153,9 @@ void Partition::run_retention(ClockTrust clock, env::Done<Offset> done) {
         [start = log_->log_start(), done = std::move(done)]() mutable { done(start); });
   }
   trace_.probe("partition.retention.moved");
-  log_->set_log_start(*to, [to = *to, done = std::move(done)](Status moved) mutable {
+  log_->set_log_start(*to, [this, to = *to, done = std::move(done)](Status moved) mutable {
     if (!moved) return done(fail(std::move(moved.error())));
+    if (replicating_) replicating_->log_start_moved();
     done(to);
   });
 }
@@ -229,6 +188,7 @@ void Partition::maybe_drained() {
 void Partition::stop(Error why, env::Done<void> done) {
   REQUIRE(!stopping_);
   stop_leading(why);
+  stop_following();
   stopping_ = true;
   end_readers(why);
   loop_.cancel(deadline_timer_);
@@ -242,6 +202,7 @@ void Partition::check_invariants() const {
     ASSERT(leader_->hw() == hw_, leader_->hw(), hw_);
   }
   ASSERT(leader_ || waiting_.empty());
+  ASSERT(!leader_ || (!following_ && !changing_log_));
   log_->check_invariants();
 }
 

@@ -25,7 +25,10 @@
 #include "src/log/log.h"
 #include "src/model/batch.h"
 #include "src/model/stream_config.h"
+#include "src/partition/following.h"
 #include "src/partition/leader.h"
+#include "src/partition/replicating.h"
+#include "src/partition/replication.h"
 #include "src/partition/retention.h"
 
 namespace bascule::partition {
@@ -35,6 +38,9 @@ struct PartitionOptions {
   NodeId self;
   uint64_t in_flight_bytes_max = 0;  // admitted and not committed; one batch passes whatever it is
   uint64_t readers_max = 0;
+  // The way to the other replicas; null: there are none. Outlives the partition.
+  ReplicationLink* link = nullptr;
+  Duration replica_lag_max = seconds(2);
 };
 
 // What the metadata table says of the partition, as this broker has applied it.
@@ -42,8 +48,13 @@ struct PartitionView {
   NodeId leader;  // 0: none
   Incarnation leader_incarnation;
   Epoch epoch;
+  Version version;
+  std::vector<ReplicaView> replicas;
   std::vector<NodeId> isr;
+  std::vector<NodeId> elr;
   uint32_t min_isr = 1;
+  bool end_reported = false;     // this replica has told how far it goes, for this leaderless epoch
+  std::optional<Epoch> loss_at;  // of the last leader that was chosen though records may be lost
   model::DurabilityMode durability = model::DurabilityMode::fsync;
   uint32_t message_bytes_max = 0;  // 0: the format's
   RetentionLimits retention;
@@ -75,17 +86,26 @@ class CommittedReader {
   virtual void ended(const Error& why) = 0;
 };
 
-class Partition {
+class Partition : private FollowingHost {
  public:
   Partition(env::Loop& loop, Tracer& trace, PartitionOptions options,
             std::unique_ptr<log::Log> log);
-  ~Partition();
+  ~Partition() override;
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
 
   // A later view of the table than the one before. An epoch granted to this node and to `own`, the
   // incarnation of this process life as registered, makes it lead; anything else ends its leadership.
   void apply(const PartitionView& view, Incarnation own);
+
+  // From other replicas; what does not belong to this epoch or session is dropped.
+  void fetched(const FollowerSession& from, const FetchFrom& fetch);
+  void progressed(const FollowerSession& from, const ProgressReport& report);
+  void answered(NodeId leader, FetchAnswer answer);
+  // What was said to `leader` and not answered is lost.
+  void session_began(NodeId leader);
+  // Now and then, about every quarter of replica_lag_max.
+  void review();
 
   // Errors: those of the API's publish. Never called back inside the call.
   void publish(const PublishRequest& request, env::Done<PublishResult> done);
@@ -113,9 +133,11 @@ class Partition {
   const PartitionId& id() const { return options_.id; }
   const PartitionView& view() const { return view_; }
   bool leads() const { return leader_.has_value(); }
+  // Whom this replica follows now; 0: nobody.
+  NodeId follows() const { return following_ ? following_->leader() : NodeId{}; }
   bool ready() const { return leader_ && leader_->ready(); }
   Epoch epoch() const { return leader_ ? leader_->epoch() : Epoch{}; }
-  Offset hw() const { return hw_; }
+  Offset hw() const override { return hw_; }
   const log::Log& log() const { return *log_; }
   void check_invariants() const;
 
@@ -132,8 +154,22 @@ class Partition {
     std::optional<Offset> above;  // waits for HW > this
   };
 
+  // roles.cc
+  void settle();
+  bool mine(const PartitionView& view) const;
+  void lead();
+  void follow();
+  void stop_following();
+  void report_end();
+  ReplicationView replication_view() const;
+  // FollowingHost
+  void hw_told(Offset hw) override;
+  FollowerStanding standing() const override;
+  void cut(Offset to, env::Done<void> done) override;
+  void begin_anew(Offset at, env::Done<void> done) override;
+  env::Done<void> log_changed(env::Done<void> done);
+
   // partition.cc
-  void lead(const PartitionView& view);
   void stop_leading(const Error& why);
   void perform(LeaderOutput output);
   void on_log_progress();
@@ -159,8 +195,16 @@ class Partition {
   PartitionOptions options_;
   std::unique_ptr<log::Log> log_;
   PartitionView view_;
+  Incarnation own_;
   std::optional<Leader> leader_;
-  Offset hw_;  // the leader's; as it was when it stopped leading; as recovered. Never falls.
+  IsrProposal proposal_;
+  std::unique_ptr<Replicating> replicating_;  // beside a leader with a link
+  std::unique_ptr<Following> following_;
+  // The log is being cut, or begins anew: until that has ended this replica neither leads nor follows.
+  bool changing_log_ = false;
+  Epoch reported_;  // the leaderless epoch for which this replica's end is being told
+  // The leader's, or as the leader told; as recovered. Falls only with a log that is cut below it.
+  Offset hw_;
 
   std::deque<Waiting> waiting_;  // in order of arrival; a later publish never overtakes
   uint64_t waiting_bytes_ = 0;   // of batches in waiting_

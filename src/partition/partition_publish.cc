@@ -56,6 +56,7 @@ void Partition::append_now(const Admission& admission, const model::BatchHeader&
                              .count = header.offset_count(),
                              .bytes = header.total_bytes},
                             stamp.append_time));
+  if (replicating_) replicating_->appended();
 }
 
 // --- Waiting for space ----------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class CommandGenerator {
   CommandGenerator(Prng random, uint32_t nodes) : random_(random), nodes_(nodes) {}
 
   Command next(const MetadataTable& table) {
-    switch (random_.below(18)) {
+    switch (random_.below(19)) {
       case 0:
       case 1: return registration(table);
       case 2:
@@ -50,6 +50,7 @@ class CommandGenerator {
       case 14: return setting();
       case 15: return producer_ids(table);
       case 16: return resign(table);
+      case 17: return change_isr(table);
       default: return unclean(table);
     }
   }
@@ -180,6 +181,21 @@ class CommandGenerator {
   Command resign(const MetadataTable& table) {
     const NodeId node = any_node();
     return ResignLeaderships{node, mostly(recorded(table, node))};
+  }
+  Command change_isr(const MetadataTable& table) {
+    ChangeIsr c;
+    const PartitionEntry* p = any_partition(table);
+    if (p == nullptr) return c;
+    c.leader = random_.chance(1, 12) ? any_node() : p->leader;
+    c.leader_incarnation = mostly(recorded(table, c.leader));
+    ChangeIsrItem& item = c.items.emplace_back(p->id, mostly(p->version));
+    for (uint32_t n = 1; n <= nodes_; ++n) {
+      const NodeId node(n);
+      const bool likely = p->replica(node) != nullptr && random_.chance(3, 4);
+      if (node == p->leader || likely || random_.chance(1, 20))
+        item.isr.push_back({node, mostly(recorded(table, node))});
+    }
+    return c;
   }
   Command unclean(const MetadataTable& table) {
     ElectUnclean c;

@@ -109,6 +109,30 @@ TEST(log, truncation_is_durable_and_new_batches_take_its_place) {
   EXPECT_EQ(bench.read_all(), expected);
 }
 
+TEST(log, a_log_that_begins_anew_is_empty_there_and_goes_on) {
+  Bench bench(1, nullptr, small_segments());
+  ASSERT_TRUE(bench.start());
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(bench.append_durably("v" + std::to_string(i), Epoch(7)));
+  auto begun =
+      bench.await<void>([&](auto done) { bench.log().restart_at(Offset(50), std::move(done)); });
+  ASSERT_TRUE(begun && *begun);
+  EXPECT_EQ(bench.log().log_start(), Offset(50));
+  EXPECT_EQ(bench.log().leo(), Offset(50));
+  EXPECT_EQ(bench.log().durable_leo(), Offset(50));
+  EXPECT_TRUE(bench.log().epochs().empty());
+  EXPECT_EQ(bench.log().stats().bytes, 0u);
+  bench.log().check_invariants();
+  bench.crash_machine();
+  ASSERT_TRUE(bench.start());
+  EXPECT_EQ(bench.log().log_start(), Offset(50));
+  EXPECT_EQ(bench.log().leo(), Offset(50));
+  ASSERT_TRUE(bench.append_durably("new", Epoch(3)));
+  EXPECT_EQ(bench.log().leo(), Offset(51));
+  bench.crash_process();
+  ASSERT_TRUE(bench.start());
+  EXPECT_EQ(bench.read_all(), Values{"new"});
+}
+
 TEST(log, retention_drops_whole_segments_and_recycles_them) {
   Bench bench(1, nullptr, small_segments());
   ASSERT_TRUE(bench.start());

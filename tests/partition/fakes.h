@@ -156,6 +156,7 @@ class MemoryLog final : public log::Log {
     loop_.post([done = std::move(done), found]() mutable { done(found); });
   }
   void truncate(Offset, env::Done<void>) override { ASSERT(false); }
+  void restart_at(Offset, env::Done<void>) override { ASSERT(false); }
   void set_log_start(Offset to, env::Done<void> done) override {
     REQUIRE(to <= durable_ && to >= start_);
     start_ = to;

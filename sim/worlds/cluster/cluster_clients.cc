@@ -22,7 +22,7 @@ MonotonicTime after(env::Loop& loop, Duration deadline) {
 // The broker has said that it does not have it, and another try may find who has.
 bool worth_another_try(Errc code) {
   return code == Errc::not_leader || code == Errc::not_yet || code == Errc::stopping ||
-         code == Errc::fenced;
+         code == Errc::fenced || code == Errc::not_enough_replicas;
 }
 
 }  // namespace
@@ -84,6 +84,8 @@ void ClusterClients::create_slot(const PlanItem& item, int tries) {
       config_of(slot_name(item), static_cast<uint32_t>(item.get("partitions", 1)));
   config.durability =
       item.get("memory") != 0 ? model::DurabilityMode::memory : model::DurabilityMode::fsync;
+  config.replicas = static_cast<uint32_t>(item.get("replicas", 1));
+  config.min_isr = static_cast<uint32_t>(item.get("min_isr", 1));
   config.retain_messages = static_cast<uint64_t>(item.get("retain"));
   config.segment_bytes = static_cast<uint64_t>(item.get("segment"));
   Seat* through = entry(item);

@@ -150,7 +150,53 @@ std::string ClusterProofs::not_converged() {
       return seat->node.host() + " is no member";
     if (std::string what = not_settled(*seat, table); !what.empty()) return what;
   }
-  return not_led(table);
+  if (std::string what = not_led(table); !what.empty()) return what;
+  return not_in_sync(table);
+}
+
+std::string ClusterProofs::describe_replicas(const controller::PartitionEntry& p) const {
+  std::string out = "; epoch " + p.epoch.to_string() + ", led by n" + p.leader.to_string();
+  for (const controller::ReplicaEntry& r : p.replicas) {
+    const broker::Broker* broker = story_.seat(r.node).broker();
+    const partition::Partition* here = broker == nullptr ? nullptr : broker->replicas().find(p.id);
+    out += "; n" + r.node.to_string();
+    if (here == nullptr) {
+      out += " not open";
+      continue;
+    }
+    out += " [" + here->log().log_start().to_string() + ", " + here->log().leo().to_string() +
+           ") synced " + here->log().durable_leo().to_string() + " hw " + here->hw().to_string() +
+           " last epoch " + here->log().last_epoch().to_string() +
+           (here->leads() ? " leads" : " follows n" + here->follows().to_string());
+    if (r.suspect) out += " suspect";
+    if (r.damaged) out += " damaged";
+  }
+  return out;
+}
+
+// Of a partition that no damage has hit every replica is in sync and has the same log.
+std::string ClusterProofs::not_in_sync(const controller::MetadataTable& table) const {
+  for (const auto& [id, stream] : table.state().streams) {
+    for (const controller::PartitionEntry& p : stream.partitions) {
+      if (p.replicas.size() == 1 || story_.stream(id) == nullptr || story_.hit_anywhere(p.id))
+        continue;
+      if (p.isr.size() != p.replicas.size())
+        return "of partition " + p.id.to_string() + " only " + std::to_string(p.isr.size()) +
+               " replicas are in sync" + describe_replicas(p);
+      const partition::Partition* first = nullptr;
+      for (const controller::ReplicaEntry& r : p.replicas) {
+        const partition::Partition* here = story_.seat(r.node).broker()->replicas().find(p.id);
+        if (here == nullptr) return "a replica of partition " + p.id.to_string() + " is not open";
+        if (first == nullptr) first = here;
+        if (here->hw() != here->log().leo() || here->log().leo() != first->log().leo() ||
+            here->log().log_start() != first->log().log_start() ||
+            here->log().last_epoch() != first->log().last_epoch() ||
+            here->log().last_append_time() != first->log().last_append_time())
+          return "replicas of partition " + p.id.to_string() + " differ" + describe_replicas(p);
+      }
+    }
+  }
+  return {};
 }
 
 void ClusterProofs::converge(const char* when) {

@@ -34,6 +34,8 @@ class ClusterProofs {
   std::string not_converged();
   std::string not_settled(const Seat& seat, const controller::MetadataTable& table) const;
   std::string not_led(const controller::MetadataTable& table) const;
+  std::string describe_replicas(const controller::PartitionEntry& p) const;
+  std::string not_in_sync(const controller::MetadataTable& table) const;
   // A stream is created, takes a publish and gives it back.
   bool prove_work(const char* when, const std::function<bool(NodeId)>& takes_part);
   std::optional<StreamId> prove_creation(const char* when,

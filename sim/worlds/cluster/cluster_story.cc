@@ -64,8 +64,9 @@ ClusterStory::ClusterStory(Simulation& simulation, const Plan& its_plan, Verdict
 template <class F>
 void ClusterStory::each_partition_on(NodeId node, F f) {
   for (const auto& [id, known] : streams) {
-    for (uint32_t p = 0; p < known.holders.size(); ++p) {
-      if (known.holders[p] == node) f(PartitionId{id, PartitionIndex(p)}, known);
+    for (uint32_t p = 0; p < known.replicas.size(); ++p) {
+      if (std::ranges::find(known.replicas[p], node) != known.replicas[p].end())
+        f(PartitionId{id, PartitionIndex(p)}, known);
     }
   }
 }
@@ -82,6 +83,11 @@ void ClusterStory::starts(Seat& seat) {
     // What memory has served of a damaged partition may be gone.
     if (damaged(id)) consumers.forget(id);
     if (!cache_went || known.config.durability != model::DurabilityMode::memory) return;
+    // Written on min_isr replicas, it outlives as many machines less one.
+    std::set<NodeId>& gone = caches_gone_[id];
+    gone.insert(seat.id());
+    if (gone.size() < known.config.min_isr) return;
+    gone.clear();
     acks.forgive(id);
     consumers.forget(id);
   });
@@ -260,7 +266,7 @@ void ClusterStory::learned(const broker::StreamStatus& status, SimTime asked) {
   created(status);
   for (const auto& s : seats) {
     each_partition_on(s->id(), [&](PartitionId id, const KnownStream&) {
-      if (id.stream == status.id && (s->logs_lost || s->logs_lost_at > asked)) give_up(id);
+      if (id.stream == status.id && (s->logs_lost || s->logs_lost_at > asked)) hit(id, s->id());
     });
   }
 }
@@ -275,8 +281,17 @@ void ClusterStory::acked(Seat& s, size_t index, Epoch epoch) {
   if (known == nullptr || known->delete_tried || damaged(batch.partition)) return;
   // A failed sync may have thrown the pages out before the process hears of it.
   if (known->config.durability == model::DurabilityMode::memory && s.cache_dropped) return;
-  if (draw_below(sim.seed(), {Domain::oracle, index, 2}, k_acks_per_image) == 0)
-    durable.acked(index, known->config.durability, s.node.device().storage());
+  if (draw_below(sim.seed(), {Domain::oracle, index, 2}, k_acks_per_image) != 0) return;
+  if (known->config.replicas == 1 || batch.acks != model::Acks::all)
+    return durable.acked(index, known->config.durability, {&s.node.device().storage()}, 1);
+  if (hit_anywhere(batch.partition)) return;
+  std::vector<const Storage*> disks;
+  for (const NodeId node : replicas_of(batch.partition)) {
+    if (known->config.durability == model::DurabilityMode::memory && seat(node).cache_dropped)
+      return;
+    disks.push_back(&seat(node).node.device().storage());
+  }
+  durable.acked(index, known->config.durability, disks, known->config.min_isr);
 }
 
 void ClusterStory::goes_back(Seat& s, SimTime then) {
@@ -291,7 +306,7 @@ void ClusterStory::goes_back(Seat& s, SimTime then) {
 
 void ClusterStory::lose_logs(Seat& s) {
   s.logs_lost_at = sim.now();
-  each_partition_on(s.id(), [this](PartitionId id, const KnownStream&) { give_up(id); });
+  each_partition_on(s.id(), [&](PartitionId id, const KnownStream&) { hit(id, s.id()); });
 }
 
 void ClusterStory::look_at_damage() {
@@ -300,7 +315,7 @@ void ClusterStory::look_at_damage() {
     for (; s->damage_seen < damage.size(); ++s->damage_seen) {
       const std::string& path = damage[s->damage_seen].path;
       if (const auto partition = partition_of_path(path)) {
-        give_up(*partition);
+        hit(*partition, s->id());
       } else if (path.starts_with("logs") || path.empty()) {
         // The file over all logs, or everything: what must be there is not known any more.
         s->logs_lost = !path.empty();
@@ -311,33 +326,37 @@ void ClusterStory::look_at_damage() {
 }
 
 bool ClusterStory::may_fail_to_read(PartitionId partition) const {
-  const NodeId node = holder(partition);
-  return node && seat(node).reads_failed;
+  return std::ranges::any_of(replicas_of(partition),
+                             [this](NodeId node) { return seat(node).reads_failed; });
 }
 
 bool ClusterStory::damaged(PartitionId partition) const {
-  const NodeId node = holder(partition);
-  return StreamStory::damaged(partition) || (node && seat(node).logs_lost) ||
-         on_a_lost_storage(partition);
+  if (StreamStory::damaged(partition)) return true;
+  const KnownStream* known = stream(partition.stream);
+  if (known == nullptr) return false;
+  const auto lost = std::ranges::count_if(replicas_of(partition), [&](NodeId node) {
+    return seat(node).logs_lost || on_a_lost_storage(partition, node);
+  });
+  return static_cast<uint32_t>(lost) >= known->config.min_isr;
 }
 
 // Its broker was replaced before the others knew of it.
-bool ClusterStory::on_a_lost_storage(PartitionId partition) const {
+bool ClusterStory::on_a_lost_storage(PartitionId partition, NodeId node) const {
   const controller::MetadataTable* table = newest();
   const controller::PartitionEntry* entry =
       table == nullptr ? nullptr : table->partition(partition);
-  if (entry == nullptr) return false;
-  const controller::ReplicaEntry& replica = entry->replicas.front();
-  const Seat& s = seat(replica.node);
-  return s.member && s.member.storage != leaders.storage_of(replica.assignment);
+  const controller::ReplicaEntry* replica = entry == nullptr ? nullptr : entry->replica(node);
+  if (replica == nullptr) return false;
+  const Seat& s = seat(node);
+  return s.member && s.member.storage != leaders.storage_of(replica->assignment);
 }
 
 // --- What is known ---------------------------------------------------------------------------------
 
-NodeId ClusterStory::holder(PartitionId partition) const {
+std::vector<NodeId> ClusterStory::replicas_of(PartitionId partition) const {
   const KnownStream* known = stream(partition.stream);
-  if (known == nullptr || partition.index.value >= known->holders.size()) return {};
-  return known->holders[partition.index.value];
+  if (known == nullptr || partition.index.value >= known->replicas.size()) return {};
+  return known->replicas[partition.index.value];
 }
 
 Seat* ClusterStory::leader() {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -49,9 +50,9 @@ class ClusterStory final : public StreamStory, private MessageWatcher {
   // --- What is known.
   Seat& seat(NodeId node) { return *seats[node.value - 1]; }
   const Seat& seat(NodeId node) const { return *seats[node.value - 1]; }
-  NodeId holder(PartitionId partition) const;
-  // The partition was given to a storage that is not there any more.
-  bool on_a_lost_storage(PartitionId partition) const;
+  std::vector<NodeId> replicas_of(PartitionId partition) const;
+  // The node's replica was given to a storage that is not there any more.
+  bool on_a_lost_storage(PartitionId partition, NodeId node) const;
   // The leader of the metadata in the highest term that any node believes in; null: none does.
   Seat* leader();
   // The table that is furthest; null: nobody has one.
@@ -100,6 +101,8 @@ class ClusterStory final : public StreamStory, private MessageWatcher {
 
   std::map<std::pair<NodeId, NodeId>, std::deque<raft::Message>> tape_;
   std::vector<Slice> life_commands_;
+  // Replicas of `memory` partitions whose page cache is gone, since what was acknowledged was forgiven last.
+  std::map<PartitionId, std::set<NodeId>> caches_gone_;
   Index newest_table_;
   uint64_t lives_ = 0;
 };

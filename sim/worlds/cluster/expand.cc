@@ -30,6 +30,7 @@ void settings(Swarm& swarm) {
   swarm.set("segment_bytes", swarm.pick({4096, 16384, 65536}));
   swarm.set("group_bytes_max", swarm.pick({4096, 1 << 20}));
   swarm.set("housekeeping_us", swarm.pick({50'000, 1'000'000}));
+  swarm.set("lag_ms", swarm.pick({200, 1000, 2000}));
   swarm.set("drift_ppm", swarm.pick({0, 0, 200, -200}));
 }
 
@@ -39,7 +40,27 @@ struct Mix {
   bool stops = true;
 };
 
-void draw_stream_operation(Swarm& swarm, SimTime at, std::pair<std::string, int64_t> on) {
+void draw_creation(Swarm& swarm, SimTime at, std::pair<std::string, int64_t> on, int64_t slot,
+                   uint64_t nodes) {
+  Prng& random = swarm.random();
+  const int64_t replicas =
+      std::min<int64_t>(swarm.pick({1, 2, 3, 3, 3}), static_cast<int64_t>(nodes));
+  // Mostly a majority, as without a wish.
+  const int64_t min_isr =
+      random.chance(3, 4) ? replicas / 2 + 1 : number(random, 1, static_cast<uint64_t>(replicas));
+  swarm.operation(at, "create",
+                  {std::move(on),
+                   {"slot", slot},
+                   {"partitions", number(random, 1, 3)},
+                   {"replicas", replicas},
+                   {"min_isr", min_isr},
+                   {"memory", random.chance(1, 5) ? 1 : 0},
+                   {"retain", random.chance(1, 6) ? 20 : 0},
+                   {"segment", swarm.pick({0, 0, 4096})}});
+}
+
+void draw_stream_operation(Swarm& swarm, SimTime at, std::pair<std::string, int64_t> on,
+                           uint64_t nodes) {
   Prng& random = swarm.random();
   const auto slot = static_cast<int64_t>(random.below(k_slots));
   const uint64_t roll = random.below(100);
@@ -65,13 +86,7 @@ void draw_stream_operation(Swarm& swarm, SimTime at, std::pair<std::string, int6
                      {"credit", swarm.pick({500, 4000, 1 << 20})},
                      {"grant", swarm.pick({-1, 0, 0, 3000})}});
   } else if (roll < 90) {
-    swarm.operation(at, "create",
-                    {on,
-                     {"slot", slot},
-                     {"partitions", number(random, 1, 3)},
-                     {"memory", random.chance(1, 5) ? 1 : 0},
-                     {"retain", random.chance(1, 6) ? 20 : 0},
-                     {"segment", swarm.pick({0, 0, 4096})}});
+    draw_creation(swarm, at, on, slot, nodes);
   } else if (roll < 94) {
     swarm.operation(at, "delete", {on, {"slot", slot}});
   } else {
@@ -95,7 +110,7 @@ void draw_operation(Swarm& swarm, SimTime at, uint64_t nodes, const Mix& mix) {
   } else if (roll < 12 && mix.stops) {
     swarm.operation(at, "stop", {on});
   } else {
-    draw_stream_operation(swarm, at, on);
+    draw_stream_operation(swarm, at, on, nodes);
   }
 }
 
@@ -147,13 +162,8 @@ Plan ClusterWorld::expand(uint64_t seed) const {
   const auto nodes = static_cast<uint64_t>(plan.get("nodes"));
   const Mix mix{random.chance(1, 2), random.chance(1, 2)};
   for (int64_t slot = 0; slot < k_slots; ++slot)
-    swarm.operation(k_first + milliseconds(number(random, 0, 200)), "create",
-                    {{"node", number(random, 1, nodes)},
-                     {"slot", slot},
-                     {"partitions", number(random, 1, 3)},
-                     {"memory", random.chance(1, 5) ? 1 : 0},
-                     {"retain", random.chance(1, 6) ? 20 : 0},
-                     {"segment", swarm.pick({0, 0, 4096})}});
+    draw_creation(swarm, k_first + milliseconds(number(random, 0, 200)),
+                  {"node", number(random, 1, nodes)}, slot, nodes);
   const uint64_t count = random.between(100, 200);
   const auto gap = static_cast<uint64_t>((k_least - k_first).ns) / count * 2;
   SimTime at = k_first + milliseconds(100);

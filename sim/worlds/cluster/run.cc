@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "capnp/replication_codec.h"
 #include "sim/faults/fault_driver.h"
 #include "sim/world/life.h"
 #include "sim/world/network.h"
@@ -114,6 +115,8 @@ class ClusterRun {
     out.logs.group_bytes_max = static_cast<uint64_t>(plan_.get("group_bytes_max", 1 << 20));
     out.housekeeping_interval = microseconds(plan_.get("housekeeping_us", 1'000'000));
     out.drain_timeout = milliseconds(200);
+    out.replication = &replication_codec_;
+    out.replica_lag_max = milliseconds(plan_.get("lag_ms", 2000));
     return out;
   }
 
@@ -159,8 +162,9 @@ class ClusterRun {
     if (!std::exchange(settings_made_, true))
       settings_made_ = operator_.set_session_timeout(milliseconds(plan_.get("session_ms", 3000)));
     for (const auto& [id, known] : story_.streams) {
-      for (uint32_t p = 0; p < known.holders.size(); ++p)
-        if (known.holders[p] == seat.id() && !known.delete_tried)
+      for (uint32_t p = 0; p < known.replicas.size(); ++p)
+        if (std::ranges::find(known.replicas[p], seat.id()) != known.replicas[p].end() &&
+            !known.delete_tried)
           clients_.read_whole({id, PartitionIndex(p)}, [](bool) {});
     }
   }
@@ -320,6 +324,7 @@ class ClusterRun {
   }
 
   const Plan& plan_;
+  const capnp_codec::ReplicationCodec replication_codec_;
   Simulation sim_;
   Verdict verdict_;
   ClusterStory story_;
