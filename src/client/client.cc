@@ -26,7 +26,7 @@ class ClientImpl final : public Client {
                                      Answer<StreamInfo> answer) {
           to.create_stream({config, deadline}, std::move(answer));
         },
-        status_of(std::move(done)));
+        status_of(std::move(done)), Effect::change);
   }
 
   using Client::cluster_status;
@@ -76,7 +76,7 @@ class ClientImpl final : public Client {
         [change](Connection& to, MonotonicTime deadline, Answer<void> answer) {
           to.change_cluster(change, deadline, std::move(answer));
         },
-        std::move(done));
+        std::move(done), Effect::change);
   }
 
   void decide_cluster(broker::ClusterDecision decision, Done<void> done) override {
@@ -85,7 +85,7 @@ class ClientImpl final : public Client {
                                          Answer<void> answer) {
           to.decide_cluster(decision, deadline, std::move(answer));
         },
-        std::move(done));
+        std::move(done), Effect::change);
   }
 
   void read_events(broker::EventsStart from, ReadEventsOptions options,
@@ -116,8 +116,8 @@ class ClientImpl final : public Client {
 
  private:
   template <class T>
-  void request(typename Request<T>::Make make, Done<T> done) {
-    std::make_shared<Request<T>>(shared_, std::move(make), std::move(done))->start();
+  void request(typename Request<T>::Make make, Done<T> done, Effect effect = Effect::none) {
+    std::make_shared<Request<T>>(shared_, std::move(make), std::move(done), effect)->start();
   }
 
   static Done<StreamInfo> status_of(Done<StreamStatus> done) {
@@ -138,7 +138,8 @@ class ClientImpl final : public Client {
         [attempts, done = std::move(done)](Result<void> result) mutable {
           if (!result && result.error().code == Errc::unknown_stream && *attempts > 1) result = {};
           done(std::move(result));
-        });
+        },
+        Effect::change);
   }
 
   Shared shared_;

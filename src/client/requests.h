@@ -28,6 +28,9 @@ struct Shared {
   Backoff backoff() { return {random, options.retry_pause_first, options.retry_pause_last}; }
 };
 
+// What a request does where it is carried out though nobody hears of it.
+enum class Effect : uint8_t { none, change };
+
 // Makes one request until it is answered, refused for good, or its time is over. Kept alive by what it
 // waits for.
 template <class T>
@@ -35,10 +38,11 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
  public:
   using Make = std::move_only_function<void(Connection&, MonotonicTime deadline, Answer<T>)>;
 
-  Request(Shared& shared, Make make, Done<T> done)
+  Request(Shared& shared, Make make, Done<T> done, Effect effect = Effect::none)
       : shared_(shared),
         make_(std::move(make)),
         done_(std::move(done)),
+        effect_(effect),
         backoff_(shared.backoff()) {}
 
   void start() {
@@ -58,6 +62,7 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
       if (!connection) return self->not_connected(std::move(connection.error()));
       self->connect_by_ = self->deadline_;
       Connection& to = **connection;
+      self->unanswered_ = true;
       self->make_(to, self->deadline_, [self](std::expected<T, Failure> result) mutable {
         self->answered(std::move(result));
       });
@@ -73,6 +78,7 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
 
   void answered(std::expected<T, Failure> result) {
     if (!done_) return;
+    unanswered_ = false;
     if (result) {
       if constexpr (std::is_void_v<T>) {
         return finish({});
@@ -98,7 +104,8 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
   void time_over() {
     std::string why = "no broker answered in time";
     if (last_said_) why += "; the last answer was " + last_said_->to_string();
-    finish(fail(maybe_done_ ? Errc::outcome_unknown : Errc::deadline_exceeded, std::move(why)));
+    const bool unknown = effect_ == Effect::change && (maybe_done_ || unanswered_);
+    finish(fail(unknown ? Errc::outcome_unknown : Errc::deadline_exceeded, std::move(why)));
   }
 
   void finish(Result<T> result) {
@@ -109,11 +116,13 @@ class Request final : public std::enable_shared_from_this<Request<T>> {
   Shared& shared_;
   Make make_;
   Done<T> done_;
+  const Effect effect_;
   Backoff backoff_;
   MonotonicTime deadline_;
   MonotonicTime connect_by_;  // until a broker has been reached
   env::TimerId timer_;
   bool maybe_done_ = false;
+  bool unanswered_ = false;         // a broker was asked, and has not answered
   std::optional<Error> last_said_;  // by a broker that was to be asked again
 };
 
