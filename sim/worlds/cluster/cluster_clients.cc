@@ -139,9 +139,9 @@ void ClusterClients::create(Seat& through, model::StreamConfig config, Told told
 // Somebody else has made a stream of that name, or a creation whose answer did not come.
 void ClusterClients::learn(ClusterProgram& program, std::string name) {
   program.broker()->describe_stream(
-      {}, {.id = {}, .name = std::move(name)},
-      program.heard([this](const Result<broker::StreamStatus>& status) {
-        if (status) story_.learned(*status, SimTime());
+      {}, {.id = {}, .name = std::move(name)}, {.max_age = Duration::max()},
+      program.heard([this](const Result<broker::DescribedStream>& found) {
+        if (found) story_.learned(found->stream, SimTime());
       }));
 }
 
@@ -182,9 +182,9 @@ void ClusterClients::at_leader(Seat& through, PartitionId partition,
   };
   const bool asked = ask(through, [partition, go](ClusterProgram& program) {
     program.broker()->describe_stream(
-        {}, {.id = partition.stream, .name = {}},
-        program.heard([partition, go](const Result<broker::StreamStatus>& status) {
-          go(status ? status->partitions[partition.index.value].leader : NodeId());
+        {}, {.id = partition.stream, .name = {}}, {.max_age = Duration::max()},
+        program.heard([partition, go](const Result<broker::DescribedStream>& found) {
+          go(found ? found->stream.partitions[partition.index.value].leader : NodeId());
         }));
   });
   if (!asked) otherwise();
