@@ -3,7 +3,7 @@
 //
 //   ask ──records──▶ append ──▶ ask
 //    ├───diverging─▶ cut, or refuse where that is below the own HW ──▶ ask
-//    ├───below_start─▶ begin anew there, once the metadata counts on nothing here ──▶ ask
+//    ├───below_start─▶ begin anew there, or cut there where the metadata counts on what is here ──▶ ask
 //    └───not_now───▶ wait, or the next view of the table
 #pragma once
 

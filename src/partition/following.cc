@@ -88,6 +88,9 @@ void Following::answered(FetchAnswer answer) {
       at_slice_ = at_byte_ = 0;
       return append_more();
     case FollowerVerb::cut:
+      // All below the leader's start is committed, and is here.
+      if (answer.outcome == FetchOutcome::below_start) host_.hw_told(step.at);
+      return change(step.verb, step.at);
     case FollowerVerb::begin_anew: return change(step.verb, step.at);
     case FollowerVerb::wait: return ask_later();
     case FollowerVerb::refuse:

@@ -227,6 +227,16 @@ TEST(Follow, it_does_not_cut_below_its_own_high_watermark_unless_a_loss_was_deci
   EXPECT_EQ(f.diverging(2, 60), (FollowerStep{FollowerVerb::cut, Offset(60)}));
 }
 
+TEST(Follow, who_is_counted_on_keeps_what_is_below_the_leaders_start) {
+  Following f;
+  FetchAnswer a;
+  a.outcome = FetchOutcome::below_start;
+  a.log_start = Offset(90);
+  EXPECT_EQ(follow(a, f.log, f.standing), (FollowerStep{FollowerVerb::cut, Offset(90)}));
+  a.log_start = Offset(60);
+  EXPECT_EQ(follow(a, f.log, f.standing).verb, FollowerVerb::refuse) << "below what was committed";
+}
+
 TEST(Follow, it_begins_anew_only_when_nobody_counts_on_it) {
   Following f;
   FetchAnswer a;
