@@ -124,7 +124,7 @@ void ClusterClients::create(Seat& through, model::StreamConfig config, Told told
             return;
           }
           story_.sim.count("answer.created");
-          story_.learned(*status, asked);
+          if (!gone_.contains(status->id)) story_.learned(*status, asked);
           const controller::StreamEntry* entry = through.controller->table().stream(status->id);
           if (entry != nullptr)
             story_.linearizability.acknowledged(
@@ -139,7 +139,7 @@ void ClusterClients::learn(ClusterProgram& program, std::string name) {
   program.broker()->describe_stream(
       {}, {.id = {}, .name = std::move(name)},
       program.heard([this](const Result<broker::StreamStatus>& status) {
-        if (status) story_.learned(*status, SimTime());
+        if (status && !gone_.contains(status->id)) story_.learned(*status, SimTime());
       }));
 }
 
@@ -153,6 +153,7 @@ void ClusterClients::remove(const PlanItem& item) {
       if (!deleted && deleted.error().code != Errc::unknown_stream)
         return story_.sim.count("answer.delete." + std::string(errc_name(deleted.error().code)));
       story_.sim.count("answer.deleted");
+      gone_.insert(id);
       story_.deleted(id);
     }));
   });
