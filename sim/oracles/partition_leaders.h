@@ -63,15 +63,17 @@ class PartitionLeaders {
 
  private:
   void elected(const controller::PartitionEntry& p, const controller::BrokerEntry& broker) {
-    const auto assigned = storages_.find(p.replica(p.leader)->assignment);
-    if (assigned->second != broker.storage && !p.loss)
-      verdict_.fire("O7", "broker " + p.leader.to_string() + " leads " + p.id.to_string() +
-                              " with a storage that never held it");
     const controller::BrokerLife who{p.leader, p.leader_incarnation};
     const auto [it, first] = leaders_.try_emplace({p.id, p.epoch}, who);
     if (!first && it->second != who)
       verdict_.fire("O4", "epoch " + p.epoch.to_string() + " of " + p.id.to_string() +
                               " is led by " + text(who) + ", and was by " + text(it->second));
+    // A leadership from before its disk went is not over until the others know.
+    if (!first) return;
+    const auto assigned = storages_.find(p.replica(p.leader)->assignment);
+    if (assigned->second != broker.storage && !p.loss)
+      verdict_.fire("O7", "broker " + p.leader.to_string() + " leads " + p.id.to_string() +
+                              " with a storage that never held it");
   }
   static std::string text(const controller::BrokerLife& life) {
     return life.node.to_string() + " in incarnation " + life.incarnation.to_string();
