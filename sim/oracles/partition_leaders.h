@@ -62,21 +62,19 @@ class PartitionLeaders {
   }
 
  private:
-  void check_storage(const controller::PartitionEntry& p, const controller::BrokerEntry& broker) {
+  void elected(const controller::PartitionEntry& p, const controller::BrokerEntry& broker) {
+    const controller::BrokerLife who{p.leader, p.leader_incarnation};
+    const auto [it, first] = leaders_.try_emplace({p.id, p.epoch}, who);
+    if (!first && it->second != who)
+      verdict_.fire("O4", "epoch " + p.epoch.to_string() + " of " + p.id.to_string() +
+                              " is led by " + text(who) + ", and was by " + text(it->second));
+    // A leadership from before its disk went is not over until the others know.
+    if (!first) return;
     const auto assigned = storages_.find(p.replica(p.leader)->assignment);
     // One of several replicas may have copied all of it to a new storage since.
     if (p.replicas.size() == 1 && assigned->second != broker.storage && !p.loss)
       verdict_.fire("O7", "broker " + p.leader.to_string() + " leads " + p.id.to_string() +
                               " with a storage that never held it");
-  }
-  void elected(const controller::PartitionEntry& p, const controller::BrokerEntry& broker) {
-    const controller::BrokerLife who{p.leader, p.leader_incarnation};
-    const auto [it, first] = leaders_.try_emplace({p.id, p.epoch}, who);
-    // Who led when its disk went goes on to be its leader in the table until somebody hears of it.
-    if (first) check_storage(p, broker);
-    if (!first && it->second != who)
-      verdict_.fire("O4", "epoch " + p.epoch.to_string() + " of " + p.id.to_string() +
-                              " is led by " + text(who) + ", and was by " + text(it->second));
   }
   static std::string text(const controller::BrokerLife& life) {
     return life.node.to_string() + " in incarnation " + life.incarnation.to_string();

@@ -80,9 +80,9 @@ void ActiveController::tick() {
   EndElectionWait over = waits_.tick(now, controller_.table());
   if (!over.partitions.empty() && !electing_) {
     electing_ = true;
-    controller_.propose(std::move(over), alive_.wrap([this](const Result<Outcome>&) {
+    controller_.propose(std::move(over), alive_.wrap([this](const Result<Outcome>& outcome) {
       electing_ = false;
-      if (active()) look_soon();
+      if (active() && outcome) look_soon();
     }));
   }
   arm();
@@ -105,9 +105,10 @@ void ActiveController::fence(FenceBrokers command) {
   for (const BrokerLife& life : command.brokers)
     world_.trace.message(TraceLevel::warning, "controller",
                          "node " + life.node.to_string() + ": its session is over");
-  controller_.propose(std::move(command), alive_.wrap([this](const Result<Outcome>&) {
+  // What was refused is tried again by the timer: a controller that stops or hands over refuses at once.
+  controller_.propose(std::move(command), alive_.wrap([this](const Result<Outcome>& outcome) {
     fencing_ = false;
-    if (active()) look_soon();
+    if (active() && outcome) look_soon();
   }));
 }
 
@@ -124,10 +125,12 @@ void ActiveController::ask_to_resign(const BrokerLife& life) {
 }
 
 void ActiveController::unfence(const UnfenceBroker& command) {
-  controller_.propose(command, alive_.wrap([this, node = command.node](const Result<Outcome>&) {
-    unfencing_.erase(node);
-    if (active()) look_soon();
-  }));
+  // What was refused comes again with the broker's next heartbeat.
+  controller_.propose(command,
+                      alive_.wrap([this, node = command.node](const Result<Outcome>& outcome) {
+                        unfencing_.erase(node);
+                        if (active() && outcome) look_soon();
+                      }));
 }
 
 }  // namespace bascule::controller

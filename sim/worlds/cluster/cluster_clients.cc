@@ -126,7 +126,7 @@ void ClusterClients::create(Seat& through, model::StreamConfig config, Told told
             return;
           }
           story_.sim.count("answer.created");
-          story_.learned(*status, asked);
+          if (!gone_.contains(status->id)) story_.learned(*status, asked);
           const controller::StreamEntry* entry = through.controller->table().stream(status->id);
           if (entry != nullptr)
             story_.linearizability.acknowledged(
@@ -141,7 +141,7 @@ void ClusterClients::learn(ClusterProgram& program, std::string name) {
   program.broker()->describe_stream(
       {}, {.id = {}, .name = std::move(name)}, {.max_age = Duration::max()},
       program.heard([this](const Result<broker::DescribedStream>& found) {
-        if (found) story_.learned(found->stream, SimTime());
+        if (found && !gone_.contains(found->stream.id)) story_.learned(found->stream, SimTime());
       }));
 }
 
@@ -155,6 +155,7 @@ void ClusterClients::remove(const PlanItem& item) {
       if (!deleted && deleted.error().code != Errc::unknown_stream)
         return story_.sim.count("answer.delete." + std::string(errc_name(deleted.error().code)));
       story_.sim.count("answer.deleted");
+      gone_.insert(id);
       story_.deleted(id);
     }));
   });

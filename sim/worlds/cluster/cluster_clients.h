@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "sim/worlds/cluster/cluster_story.h"
@@ -60,6 +61,7 @@ class ClusterClients {
   std::optional<PartitionId> partition_of(const PlanItem& item) const;
 
   ClusterStory& story_;
+  std::set<StreamId> gone_;  // deleted, as a client was told: late answers do not bring them back
   uint64_t turn_ = 0;
   uint64_t marks_ = 0;
 };
