@@ -3,7 +3,7 @@
 // `unsupported`.
 #pragma once
 
-#include "src/partition/replication.h"
+#include "src/partition/replication_codec.h"
 
 namespace bascule::capnp_codec {
 

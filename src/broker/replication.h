@@ -14,7 +14,7 @@
 #include "src/controller/cluster_peers.h"
 #include "src/controller/controller.h"
 #include "src/env/world.h"
-#include "src/partition/replication.h"
+#include "src/partition/replication_codec.h"
 
 namespace bascule::broker {
 

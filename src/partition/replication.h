@@ -1,6 +1,5 @@
 // What the replicas of one partition say to each other, as values, and the way out of a replica: to its
-// leader, to its followers, to the controller. How the values become bytes is the codec's matter
-// (capnp/replication_codec.h implements it).
+// leader, to its followers, to the controller. How the values become bytes is replication_codec.h's matter.
 //
 // A follower asks (FetchFrom) and the leader answers, at once or when there is something to tell: a question
 // stands until it is answered, so nobody polls. As soon as a write or a sync has ended the follower says so
@@ -102,18 +101,6 @@ struct AnswerMessage {
 inline constexpr size_t k_fetches_max = 20'000;
 inline constexpr size_t k_fetch_bytes_max =
     1 << 20;  // of one answer's batches; a single one always goes
-
-class ReplicationCodec {
- public:
-  virtual ~ReplicationCodec() = default;
-  virtual Bytes encode(const FetchMessage& message) const = 0;
-  // Batches are no part of it: they travel beside it, in order.
-  virtual Bytes encode(const AnswerMessage& message) const = 0;
-  // Any bytes may come: `corrupt`.
-  virtual Result<FetchMessage> decode_fetch(ByteView bytes) const = 0;
-  virtual Result<AnswerMessage> decode_answer(ByteView bytes,
-                                              const std::vector<Slice>& batches) const = 0;
-};
 
 // --- The way out of one replica ----------------------------------------------------------------------
 
