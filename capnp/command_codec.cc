@@ -38,6 +38,7 @@ struct Encode {
       item.setDamaged(report.damaged);
       item.setDiverged(report.diverged);
       item.setSuspect(report.suspect);
+      item.setCacheLost(report.cache_lost);
       item.setLastEpoch(report.last_epoch.value);
       item.setLeo(report.leo.value);
     }
@@ -173,6 +174,7 @@ Result<controller::Command> read(schema::RegisterBroker::Reader in) {
     report.damaged = item.getDamaged();
     report.diverged = item.getDiverged();
     report.suspect = item.getSuspect();
+    report.cache_lost = item.getCacheLost();
     report.last_epoch = Epoch(item.getLastEpoch());
     report.leo = Offset(item.getLeo());
   }

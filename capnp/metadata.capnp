@@ -82,6 +82,7 @@ struct ReplicaReport {
   suspect @5 :Bool;
   lastEpoch @6 :UInt64;
   leo @7 :UInt64;
+  cacheLost @8 :Bool;
 }
 
 struct RegisterBroker {

@@ -80,6 +80,7 @@ controller::ReplicaReport Replicas::report_of(PartitionId id, const Slot& slot) 
   report.missing = log.recovery().lost;
   report.damaged = log.recovery().condition == log::Condition::damaged;
   report.suspect = logs_.suspect(id);
+  report.cache_lost = report.suspect && log.recovery().page_cache_lost;
   report.last_epoch = log.last_epoch();
   report.leo = log.durable_leo();
   return report;

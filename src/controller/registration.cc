@@ -92,8 +92,9 @@ void MetadataTable::judge_replica(NodeId node, bool lost_all, const ReplicaRepor
     r.diverged |= report->diverged;
     lost |= report->missing;
     removed |= report->missing || report->damaged;
-    // In memory mode a machine crash takes what was acknowledged: the others have it, if any is left.
-    if (report->suspect &&
+    // In memory mode a machine crash takes what was acknowledged: the others have it, if any is left. A killed
+    // process leaves it in the page cache.
+    if (report->cache_lost &&
         stream(p.id.stream)->config.durability == model::DurabilityMode::memory) {
       removed |= std::ranges::any_of(p.isr, [&](NodeId other) {
         return other != node && unfenced(other) && !p.replica(other)->suspect;

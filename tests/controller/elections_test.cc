@@ -114,8 +114,13 @@ TEST(MetadataTable,
   const StreamId s = c.create(config);
   const uint32_t a = c.p(s).leader.value;
   const uint32_t b = 3 - a;
+  Cluster killed = c;
+  killed.register_only(b, {killed.suspect(s, b, 1, 3)});
+  EXPECT_TRUE(killed.p(s).in_isr(NodeId(b))) << "its page cache has everything";
   Cluster one = c;
-  one.register_only(b, {one.suspect(s, b, 1, 3)});
+  ReplicaReport crashed = one.suspect(s, b, 1, 3);
+  crashed.cache_lost = true;
+  one.register_only(b, {crashed});
   EXPECT_FALSE(one.p(s).in_isr(NodeId(b)));
   EXPECT_EQ(one.p(s).leader, NodeId(a));
 

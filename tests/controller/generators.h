@@ -100,6 +100,7 @@ class CommandGenerator {
       r.damaged = random_.chance(1, 8);
       r.diverged = random_.chance(1, 10);
       r.suspect = random_.chance(4, 5);
+      r.cache_lost = r.suspect && random_.chance(1, 2);
       r.last_epoch = Epoch(random_.below(p.epoch.value + 1));
       r.leo = Offset(random_.below(50));
       c.reports.push_back(r);
