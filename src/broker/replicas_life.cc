@@ -77,7 +77,8 @@ controller::ReplicaReport Replicas::report_of(PartitionId id, const Slot& slot) 
     return report;
   }
   const log::Log& log = slot.partition->log();
-  report.missing = log.recovery().lost;
+  // What the table places here was placed on a broker that served, and so had written `logs`.
+  report.missing = log.recovery().lost || (logs_.made_anew() && log.recovery().created);
   report.damaged = log.recovery().condition == log::Condition::damaged;
   report.suspect = logs_.suspect(id);
   report.cache_lost = report.suspect && log.recovery().page_cache_lost;

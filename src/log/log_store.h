@@ -59,6 +59,8 @@ class LogStore {
 
   // True when the last stop was clean. Known after open.
   virtual bool clean_start() const = 0;
+  // There was no file `logs`: nothing that was here before is. On a directory that has served, all is lost.
+  virtual bool made_anew() const = 0;
   virtual const std::vector<FoundLog>& found() const = 0;
 
   // Recovers the log, or makes an empty one where none is on disk and none was promised. Where `logs` lists

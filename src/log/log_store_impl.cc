@@ -69,6 +69,7 @@ Co<void> LogStoreImpl::read_logs() {
   auto bytes = co_await call<Slice>([this](env::Done<Slice> done) {
     env::read_file(world_.disk, path_of("logs"), k_logs_bytes_max, std::move(done));
   });
+  made_anew_ = !bytes && bytes.error().code == Errc::not_found;
   if (bytes) {
     auto logs = decode_logs(*bytes);
     if (logs) {

@@ -28,6 +28,7 @@ class LogStoreImpl final : public LogStore, public LogHost {
 
   bool writable() const override { return serving_; }
   bool clean_start() const override { return at_start_.clean; }
+  bool made_anew() const override { return made_anew_; }
   const std::vector<FoundLog>& found() const override { return found_; }
   void open_log(LogOptions options, env::Done<std::unique_ptr<Log>> done) override;
   void start_serving(env::Done<void> done) override;
@@ -91,6 +92,7 @@ class LogStoreImpl final : public LogStore, public LogHost {
 
   env::World& world_;
   LogStoreOptions options_;
+  bool made_anew_ = false;
   LogsFile at_start_;
   std::vector<FoundLog> found_;
   std::map<Key, Index> directories_;  // logs on the disk, with their manifests' metadata index
