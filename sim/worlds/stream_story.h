@@ -60,6 +60,10 @@ class StreamStory {
   // lost.
   virtual bool may_fail_to_read(PartitionId partition) const = 0;
   virtual bool damaged(PartitionId partition) const { return damaged_.contains(partition); }
+  bool hit_on(PartitionId partition, NodeId node) const {
+    const auto it = hits_.find(partition);
+    return it != hits_.end() && it->second.contains(node);
+  }
   bool hit_anywhere(PartitionId partition) const { return hits_.contains(partition); }
 
   Simulation& sim;

@@ -59,6 +59,7 @@ class Directory {
       raft::format_raft_store(world(), {}, storage(3), stored, std::move(done));
     });
     ASSERT_TRUE(made.has_value()) << made.error().to_string();
+    serve_once();
   }
 
   Result<Survivor> inspect() {
@@ -73,6 +74,15 @@ class Directory {
   }
 
  private:
+  // It was up, so its logs have been served.
+  void serve_once() {
+    const auto opened = wait<std::unique_ptr<log::LogStore>>(
+        [&](auto done) { log::open_log_store(world(), h_.options.logs, std::move(done)); });
+    ASSERT_TRUE(opened.has_value());
+    ASSERT_TRUE(
+        wait<void>([&](auto done) { (*opened)->start_serving(std::move(done)); }).has_value());
+    ASSERT_TRUE(wait<void>([&](auto done) { (*opened)->stop(std::move(done)); }).has_value());
+  }
   void put(const std::string& name, const Bytes& bytes) {
     const auto put = wait<void>([&](auto done) {
       env::replace_file(world().disk, "", name, Slice::copy_of(bytes), std::move(done));

@@ -335,7 +335,9 @@ bool ClusterStory::damaged(PartitionId partition) const {
   const KnownStream* known = stream(partition.stream);
   if (known == nullptr) return false;
   const auto lost = std::ranges::count_if(replicas_of(partition), [&](NodeId node) {
-    return seat(node).logs_lost || on_a_lost_storage(partition, node);
+    const auto gone = caches_gone_.find(partition);
+    return seat(node).logs_lost || on_a_lost_storage(partition, node) || hit_on(partition, node) ||
+           (gone != caches_gone_.end() && gone->second.contains(node));
   });
   return static_cast<uint32_t>(lost) >= known->config.min_isr;
 }
