@@ -59,15 +59,14 @@ bool ClusterOperator::change(const broker::ClusterChange& request) {
   ++asked_;
   through->node.life().arrive(program->heard([this, program, request] {
     if (!program->serves()) return void(++answered_);
-    program->broker()->change_cluster(
-        {}, request, program->heard([this, request](const Status& changed) {
-          story_.sim.count(changed ? "op.change_begun"
-                                   : "op.change_refused." +
-                                         std::string(errc_name(changed.error().code)));
-          story_.sim.tell("operator", changed ? "the change is under way"
-                                              : "refused: " + changed.error().to_string());
-          if (changed || !leaves_doubt(changed.error().code)) ++answered_;
-        }));
+    program->broker()->change_cluster({}, request, program->heard([this](const Status& changed) {
+      story_.sim.count(changed
+                           ? "op.change_begun"
+                           : "op.change_refused." + std::string(errc_name(changed.error().code)));
+      story_.sim.tell("operator", changed ? "the change is under way"
+                                          : "refused: " + changed.error().to_string());
+      if (changed || !leaves_doubt(changed.error().code)) ++answered_;
+    }));
   }));
   return true;
 }
