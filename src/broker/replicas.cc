@@ -306,8 +306,9 @@ Status Replicas::ready_status(StreamId stream, bool* waits) const {
   if (stopping_) return fail(Errc::stopping);
   const NodeId self = controller_.identity().node;
   for (const controller::PartitionEntry& p : entry->partitions) {
-    // What another broker leads is ready when that broker says so to who asks it.
-    if (p.leader && p.leader != self) continue;
+    // What another broker leads is ready when that broker says so to who asks it; what nobody leads now, since
+    // its broker has died meanwhile, exists all the same.
+    if (p.leader != self) continue;
     const auto it = slots_.find(p.id);
     if (it != slots_.end() && it->second.state == State::failed) return fail(it->second.why);
     if (it != slots_.end() && it->second.partition != nullptr && it->second.partition->ready())
