@@ -77,8 +77,11 @@ controller::ReplicaReport Replicas::report_of(PartitionId id, const Slot& slot) 
     return report;
   }
   const log::Log& log = slot.partition->log();
-  // What the table places here was placed on a broker that served, and so had written `logs`.
-  report.missing = log.recovery().lost || (logs_.made_anew() && log.recovery().created);
+  // What the table places here was placed on a broker that served, and so had written `logs`; or had no room
+  // for it and nothing in any log. With other replicas it costs nothing to be careful; alone it would cost all.
+  const controller::PartitionEntry* entry = controller_.table().partition(id);
+  const bool others = entry != nullptr && entry->replicas.size() > 1;
+  report.missing = log.recovery().lost || (others && logs_.made_anew() && log.recovery().created);
   report.damaged = log.recovery().condition == log::Condition::damaged;
   report.suspect = logs_.suspect(id);
   report.cache_lost = report.suspect && log.recovery().page_cache_lost;

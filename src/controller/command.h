@@ -56,9 +56,10 @@ struct ReplicaReport {
   bool damaged = false;     // something that must be there cannot be read
   bool diverged = false;    // it was told to cut below its own HW, and kept its data
   bool suspect = false;     // after an unclean stop: a synced tail may be gone unnoticed
-  bool cache_lost = false;  // likewise, and the machine went down: what was written and not synced is gone
-  Epoch last_epoch;         // of its last batch; 0: empty
-  Offset leo;               // durable
+  bool cache_lost =
+      false;         // likewise, and the machine went down: what was written and not synced is gone
+  Epoch last_epoch;  // of its last batch; 0: empty
+  Offset leo;        // durable
 
   bool operator==(const ReplicaReport&) const = default;
 };
